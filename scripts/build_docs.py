@@ -36,16 +36,19 @@ KEYS = {
     "store": "facts, outputs, recall, recall_asked, min_margin, d, law_d, proved, parameters, "
     "bits_per_parameter, method, dtype, facts_hash, weights_hash, table_hash, search, seconds, out",
     "recall": "subject, relation, answer, expected, correct, margin, score, runners_up",
-    "verify": "facts, outputs, recall, min_margin, weight_norm, n_missed, missed, top_k, noise_recall, "
-    "parameters, parameter_groups, bits, bits_per_parameter, margin_bound, dtype, device, facts_hash, "
-    "weights_hash, seed, seconds",
+    "verify": "facts, outputs, recall, min_margin, min_relative_margin, weight_norm, n_missed, missed, "
+    "top_k, noise_recall, parameters, parameter_groups, bits, bits_per_parameter, margin_bound, dtype, "
+    "device, facts_hash, weights_hash, seed, seconds",
     "edit": "facts, outputs, changed, added, removed, unchanged, recall, changed_recall, others_recall, "
     "removed_recall, kept, min_margin, parameters, bits_per_parameter, method, how, refitted, facts_hash, "
     "weights_hash, table_hash, seconds, out",
-    "capacity": "method, d, d_out, outputs, kind, recall, facts, interval, coverage, bracket, law, proved, "
-    "runs, seconds",
+    "capacity": "method, d, d_out, outputs, kind, recall, noise, facts, interval, coverage, bracket, law, "
+    "proved, runs, seconds",
     "width": "method, d, d_out, facts, outputs, tied, kind, recall, width, interval, parameters, "
     "bits_per_parameter, n_delta_per_parameter, law, runs, build_seconds, seconds",
+    "transformer": "facts, prompts, recall, always_right, min_margin, margin_all_prompts, facts_proved, "
+    "noise_attention, parameters, bits, bits_per_parameter, dtype, task_hash, weights_hash, seed, method, "
+    "sizes, steps, out, seconds",
     "reproduce": "figure, scale, title, series, lines, spec_hash, spec, versions, seconds, cell_seconds, "
     "files",
     "methods": "methods",

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import factweights as fw
 from factweights import theory
-from factweights.capacity import probe, threshold
+from factweights.capacity import probe
 from factweights.errors import NotStorableError, SettingError
+from factweights.searching import threshold
 
 
 @given(st.integers(0, 5000), st.integers(1, 5000), st.sampled_from([0.0, 0.01, 0.1]))
@@ -61,6 +62,33 @@ def test_capacity_agrees_with_the_plain_scan():
     # Hebbian recall is not monotone in N: the search ends at *a* change of verdict, the scan at the first
     assert c.runs[0].bracket[0] >= n - 1
     assert c.proved == "lower side"
+
+
+def test_capacity_under_key_noise():
+    clean = fw.capacity(fw.Ridge(), d=16, seeds=1, recall=0.9, tolerance=0.05)
+    noisy = fw.capacity(fw.Ridge(), d=16, seeds=1, recall=0.9, tolerance=0.05, noise=0.5)
+    assert (clean.noise, noisy.noise, noisy.law, noisy.proved) == (0.0, 0.5, None, "lower side")
+    assert 0 < noisy.facts < 0.9 * clean.facts
+    assert "key noise 0.5" in str(noisy)
+    run = noisy.runs[0]
+    for p in run.probes:
+        facts = fw.Associations.spherical(p.facts, 16, seed=0)
+        under = fw.noise_recall(fw.Ridge().store(facts), facts, 0.5)
+        assert (p.recall, p.verdict) == (under, "fits" if under >= 0.9 else "not found")
+
+
+def test_under_key_noise_margins_count_and_nothing_is_refuted():
+    c = fw.capacity(fw.ExactLinear(), d=16, seeds=1, noise=0.1, tolerance=0.05)
+    assert c.proved == "lower side"
+    assert c.facts > 15  # memories of the first positive margin, which clean searches stop at, hold fewer
+    assert all(p.verdict in ("fits", "not found") for p in c.runs[0].probes)
+
+
+def test_what_a_fit_is_asked_for_besides_is_part_of_the_probe():
+    facts = fw.Associations.spherical(64, 16, seed=0)
+    assert probe(fw.GatedFit(width=8), facts, 1.0).verdict == "fits"
+    p = probe(fw.GatedFit(width=8, margin=1.0, max_evaluations=300), facts, 1.0)
+    assert (p.recall, p.verdict) == (1.0, "not found")
 
 
 def test_an_error_in_a_probe_is_an_error(monkeypatch: pytest.MonkeyPatch):
@@ -128,6 +156,8 @@ def test_what_cannot_be_stored_says_so():
 def test_bad_requests_say_what_and_what_to_do():
     with pytest.raises(SettingError, match="recall is in"):
         fw.capacity(fw.Hebbian(), d=8, recall=0.0)
+    with pytest.raises(SettingError, match="norm ≥ 0"):
+        fw.capacity(fw.Hebbian(), d=8, noise=-0.1)
     with pytest.raises(SettingError, match="at least one seed"):
         fw.capacity(fw.Hebbian(), d=8, seeds=[])
 

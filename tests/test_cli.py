@@ -177,6 +177,31 @@ def test_what_does_not_fit_is_not_written(cli_json, table, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("noise=3", "recalls the facts but misses what was asked: noise recall by "),
+        ("margin=1.5", "margin by "),
+    ],
+)
+def test_a_request_that_is_missed_is_not_written(cli_json, table, tmp_path, asked, said):
+    options = ["--method", "gated-fit", "--d", 8, "--width", 6, "--setting", "max_evaluations=300"]
+    code, found = cli_json("store", table, *options, "--setting", asked, "--out", tmp_path / "out")
+    assert code == 1
+    assert found["error"]["type"] == "NotStorableError"
+    assert said in found["error"]["message"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_smallest_width_meets_what_was_asked(cli_json, table, tmp_path):
+    options = ["--method", "gated-fit", "--d", 8, "--width", "auto", "--setting", "max_evaluations=200"]
+    plain = cli_json("store", table, *options)[1]
+    code, found = cli_json("store", table, *options, "--setting", "margin=0.3", "--out", tmp_path / "out")
+    assert code == 0, found
+    assert found["search"]["size"] > plain["search"]["size"]
+    assert cli_json("verify", tmp_path / "out")[1]["min_relative_margin"] >= 0.3
+
+
 def test_a_lower_recall_is_enough_if_asked_for(cli_json, table, tmp_path):
     code, found = cli_json(
         "store", table, "--method", "hebbian", "--d", 8, "--recall", 0.3, "--out", tmp_path / "o"
@@ -249,6 +274,13 @@ def test_capacity_measures(cli, cli_json):
     assert "median of 2 seeds" in out
     assert re.search(r"^ +7 ", out, re.MULTILINE)
     assert "seed 4: N = " in err
+
+
+def test_capacity_under_noise(cli, cli_json):
+    command = ["capacity", "ridge", "--d", 12, "--recall", 0.9, "--seeds", 1, "--noise", 0.4]
+    code, found = cli_json(*command)
+    assert (code, found["noise"]) == (0, 0.4)
+    assert "recall ≥ 0.9, key noise 0.4" in cli(*command)[1]
 
 
 @pytest.mark.parametrize(

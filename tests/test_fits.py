@@ -1,25 +1,28 @@
 """Fits of all layers: the loss against its definition, the sizes they reach, what can be asked of them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 import factweights as fw
 from factweights.errors import SettingError, ShapeError
+from factweights.facts.embeddings import Kind
 from factweights.methods.candidates import Listed, Sampled, hardest
 from factweights.methods.fitting import LayeredLoss
 from factweights.methods.hinge import Hinge
 from factweights.methods.layers import GatedLayers, Layers, MLPLayers
 from factweights.methods.whiten import Whitened
-from factweights.verify import margins
+from factweights.verify import margins, relative_margins
 
 
-def plain_hinge(z: torch.Tensor, targets: torch.Tensor) -> float:
+def plain_hinge(z: torch.Tensor, targets: torch.Tensor, goals: list[float] | None = None) -> float:
     total = 0.0
     for i, f in enumerate(targets.tolist()):
         for y in range(z.shape[1]):
             if y != f:
-                total += 0.5 * max(0.0, 1 - float(z[i, f] - z[i, y])) ** 2
+                total += 0.5 * max(0.0, (goals[i] if goals else 1) - float(z[i, f] - z[i, y])) ** 2
     return total
 
 
@@ -40,6 +43,18 @@ def test_the_hinge_is_the_plain_sum_and_its_gradients_are_right(monkeypatch: pyt
     right = scores.gather(1, targets[:, None])[:, 0]
     best = scores.scatter(1, targets[:, None], -torch.inf).amax(1)
     assert torch.allclose(e.worst, (1 - right + best).clamp_min(0))
+
+
+def test_goals_shift_every_violation():
+    rng = np.random.default_rng(0)
+    h, u = (torch.from_numpy(rng.standard_normal((n, 4))) for n in (13, 7))
+    goals = torch.from_numpy(rng.uniform(0.5, 3, 13))
+    targets = torch.from_numpy(rng.integers(0, 7, 13))
+    hinge = Hinge(targets, 7)
+    e, step, t = hinge(h, u, goals), torch.from_numpy(rng.standard_normal(13)), 1e-6
+    assert e.loss == pytest.approx(plain_hinge(h @ u.T, targets, goals.tolist()))
+    numeric = (hinge(h, u, goals + t * step).loss - hinge(h, u, goals - t * step).loss) / (2 * t)
+    assert float(e.goals @ step) == pytest.approx(numeric, rel=1e-6)
 
 
 FAMILIES = [
@@ -66,6 +81,12 @@ def test_flat_weights_and_memories_agree(layers: Layers):
     loss = LayeredLoss(layers, keys, values, targets, 30)
     direction = torch.from_numpy(np.random.default_rng(2).standard_normal(x.shape))
     t = 1e-6
+    numeric = (loss(x + t * direction)[0] - loss(x - t * direction)[0]) / (2 * t)
+    assert float(loss(x)[1] @ direction) == pytest.approx(numeric, rel=1e-4)
+    scale = (torch.linspace(0, 1, 30).double(), white.from_values)
+    loss = LayeredLoss(layers, keys, values, targets, 30, scale)
+    goals = 1 + scale[0] * memory(facts.keys).norm(dim=1)
+    assert loss(x)[0] == pytest.approx(plain_hinge(z, targets, goals.tolist()))
     numeric = (loss(x + t * direction)[0] - loss(x - t * direction)[0]) / (2 * t)
     assert float(loss(x)[1] @ direction) == pytest.approx(numeric, rel=1e-4)
 
@@ -108,6 +129,49 @@ def test_recall_under_noise_can_be_asked_for():
     assert after >= 0.98 > before
 
 
+@pytest.mark.parametrize("kind", ["spherical", "spiked"])
+@pytest.mark.parametrize(
+    "method", [fw.GatedFit(width=16, margin=0.3), fw.MLPFit(width=24, margin=0.2)], ids=str
+)
+def test_a_margin_can_be_asked_for(method: fw.GatedFit | fw.MLPFit, kind: Kind):
+    facts = fw.Associations.random(kind, 64, 32, seed=0)
+    plain = fw.verify(replace(method, margin=0.0).store(facts), facts)
+    asked = method.solve(facts)
+    c = fw.verify(asked.memory, facts)
+    assert asked.storable
+    assert asked.margin == c.min_relative_margin >= method.margin > plain.min_relative_margin
+    assert method.unmet(asked.memory, facts) == {}
+
+
+def test_a_margin_is_asked_of_as_many_facts_as_must_be_right():
+    facts = fw.Associations.spherical(100, 16, seed=0)
+    solution = fw.GatedFit(width=8, margin=0.08, recall=0.9).solve(facts)
+    found = relative_margins(solution.memory, facts).sort(descending=True).values
+    assert solution.storable
+    assert solution.margin == found[89] >= 0.08 > found[-1]
+
+
+def test_margin_and_noise_can_be_asked_for_together():
+    facts = fw.Associations.spherical(64, 32, seed=0)
+    method = fw.GatedFit(width=16, margin=0.3, noise=0.3)
+    solution = method.solve(facts)
+    assert solution.storable
+    assert fw.verify(solution.memory, facts).min_relative_margin >= 0.3
+    assert fw.verify(solution.memory, facts, noise=[0.3], seed=5).noise_recall[0.3] >= 0.98
+
+
+def test_a_margin_out_of_reach_says_by_how_much():
+    facts = fw.Associations.spherical(64, 16, seed=0)
+    method = fw.GatedFit(width=8, margin=0.9, max_evaluations=600)
+    solution = method.solve(facts)
+    assert not solution.storable
+    assert solution.recall == 1.0
+    assert solution.margin is not None
+    assert solution.margin > 3 * fw.verify(fw.GatedFit(width=8).store(facts), facts).min_relative_margin
+    assert solution.shortfall["margin"] == pytest.approx(0.9 - solution.margin)
+    assert method.unmet(solution.memory, facts) == {"margin": solution.shortfall["margin"]}
+
+
 def test_what_was_asked_in_vain_says_by_how_much():
     facts = fw.Associations.spherical(64, 16, seed=0)
     hopeless = fw.GatedFit(width=2, noise=0.5, max_evaluations=200).solve(facts)
@@ -131,9 +195,13 @@ def test_bad_settings_say_what():
         fw.GatedFit(width=0)
     with pytest.raises(SettingError, match="norm ≥ 0"):
         fw.MLPFit(width=3, noise=-1.0)
+    with pytest.raises(SettingError, match="below 2"):
+        fw.GatedFit(width=3, margin=2.0)
     facts = fw.Associations.spherical(10, 8)
     with pytest.raises(ShapeError, match="the fit needs"):
         fw.GatedFit(width=4).solve(facts, start=fw.GatedFit(width=5).store(facts))
+    with pytest.raises(ShapeError, match="needs a MLPMemory"):
+        fw.MLPFit(width=4, bias=False).solve(facts, start=fw.MLPFit(width=4).store(facts))
 
 
 def test_many_facts_are_fitted_against_candidates_and_judged_exactly(monkeypatch: pytest.MonkeyPatch):
@@ -166,5 +234,8 @@ def test_candidate_losses_are_the_hinge_on_their_pairs():
     lists, recall = hardest(out, values, targets, 3)
     right = z.gather(1, targets[:, None])
     wrong = z.scatter(1, targets[:, None], -torch.inf)
-    assert torch.equal(lists, wrong.topk(3, 1).indices)
+    assert torch.equal(lists[:, 0], wrong.argmax(1))
+    best = torch.stack([wrong[:, g : g + 2].argmax(1) + g for g in range(0, 9, 2)], 1)  # of each pair
+    expected = best.gather(1, wrong.gather(1, best).topk(3, 1).indices)
+    assert torch.equal(lists, expected)
     assert recall == pytest.approx(float((right[:, 0] > wrong.amax(1)).double().mean()))

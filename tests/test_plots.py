@@ -91,7 +91,7 @@ def test_nothing_is_left_of_a_figure_that_cannot_be_written(tmp_path):
     with pytest.raises(OutputError):
         save(draw(data()), tmp_path / "file" / "x.png")
     with pytest.raises(UnknownNameError, match="no figure named"):
-        draw({"figure": "fig9"})
+        draw({"figure": "fig99"})
 
 
 def test_pyplot_stays_out():

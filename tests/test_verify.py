@@ -10,7 +10,7 @@ import torch
 import factweights as fw
 from factweights.certificate import Witness
 from factweights.errors import SettingError, ShapeError
-from factweights.verify import margin_bound, margins, verify
+from factweights.verify import margin_bound, margins, relative_margins, verify
 
 
 def plain_margins(memory: fw.Memory, facts: fw.Associations) -> list[float]:
@@ -43,6 +43,28 @@ def test_streamed_margins_are_the_plain_ones(overloaded, monkeypatch, rows: int,
     scores = memory(facts.keys) @ facts.values.T
     right = scores.gather(1, facts.targets[:, None])
     assert c.top_k[3] == pytest.approx(float(((scores >= right).sum(1) <= 3).double().mean()))
+
+
+def test_relative_margins_are_the_plain_ones_and_know_no_scale(overloaded):
+    memory, facts = overloaded
+    plain = np.array(plain_margins(memory, facts))
+    lengths = memory(facts.keys).norm(dim=1).numpy() * float(facts.values.norm(dim=1).max())
+    found = relative_margins(memory, facts)
+    assert np.allclose(found, plain / lengths)
+    assert verify(memory, facts).min_relative_margin == float(found.min())
+    longer = fw.Associations(facts.keys, 3 * facts.values, facts.targets)
+    heavier = fw.LinearMemory.from_weight(7 * memory.weight)
+    assert torch.allclose(relative_margins(heavier, longer), found)
+    assert verify(fw.LinearMemory(8, 8).double(), facts).min_relative_margin == 0.0
+
+
+def test_an_error_of_half_the_relative_margin_changes_no_answer():
+    facts = fw.Associations.spherical(100, 32, seed=0)
+    memory = fw.ExactLinear().store(facts)
+    gamma, out = relative_margins(memory, facts)[:, None], memory(facts.keys)
+    step = torch.randn(50, *out.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    moved = out + 0.499 * gamma * out.norm(dim=1, keepdim=True) * step / step.norm(dim=2, keepdim=True)
+    assert ((moved @ facts.values.T).argmax(2) == facts.targets).all()
 
 
 def test_misses_name_row_question_and_answer(overloaded):
@@ -78,6 +100,19 @@ def test_recall_under_key_noise_falls_and_is_seeded():
     assert c.noise_recall[0.0] >= c.noise_recall[0.01] > c.noise_recall[0.5]
     assert verify(memory, facts, noise=[0.5]).noise_recall == {0.5: c.noise_recall[0.5]}
     assert verify(memory, facts, noise=[0.5], seed=1).noise_recall != {0.5: c.noise_recall[0.5]}
+
+
+def test_few_facts_get_many_draws_of_noise():
+    facts = fw.Associations.spherical(40, 8, seed=0)
+    memory = fw.ExactLinear(stop="first").store(facts)
+    once = verify(memory, facts, noise=[0.3], seed=4).noise_recall[0.3]
+    assert fw.noise_recall(memory, facts, 0.3, seed=4, at_least=40) == once
+    found = [fw.noise_recall(memory, facts, 0.3, seed=s, at_least=20_000) for s in (4, 5)]
+    assert 0 < found[0] < 1
+    assert found[0] != found[1]
+    assert found[0] == pytest.approx(found[1], abs=0.02)
+    with pytest.raises(SettingError, match="norm ≥ 0"):
+        fw.noise_recall(memory, facts, -1.0)
 
 
 def test_bits_count_what_is_recalled(overloaded):

@@ -19,18 +19,20 @@ _HOMES = {
         "capacity",
         "smallest_d",
         "smallest_rank",
+        "smallest_transformer",
         "smallest_width",
         "width",
     ),
     "factweights.editing": ("Edited", "edit", "edit_facts", "edit_table"),
     "factweights.errors": ("FactweightsError",),
-    "factweights.facts": ("Associations", "FactTable"),
+    "factweights.facts": ("Associations", "FactTable", "minilm_embeddings"),
     "factweights.memories": (
         "GatedMemory",
         "LinearMemory",
         "LowRankMemory",
         "MLPMemory",
         "Memory",
+        "RecallTransformer",
         "load_memory",
     ),
     "factweights.methods": (
@@ -50,8 +52,23 @@ _HOMES = {
         "Ridge",
         "method_named",
     ),
+    "factweights.methods.recall": (
+        "AttentionMLP",
+        "AttentionOnly",
+        "PaperAdamTransformer",
+        "TransformerFit",
+    ),
+    "factweights.prompt_certificate": ("PromptCertificate", "verify_prompts"),
     "factweights.storing": ("Stored", "store_table"),
-    "factweights.verify": ("Certificate", "Witness", "margin_bound", "margins", "verify"),
+    "factweights.verify": (
+        "Certificate",
+        "Witness",
+        "margin_bound",
+        "margins",
+        "noise_recall",
+        "relative_margins",
+        "verify",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _FLOORS = ("errors", "facts", "memories", "methods", "plots", "studies", "theory")
@@ -67,6 +84,7 @@ if TYPE_CHECKING:
     from factweights.capacity import capacity as capacity
     from factweights.capacity import smallest_d as smallest_d
     from factweights.capacity import smallest_rank as smallest_rank
+    from factweights.capacity import smallest_transformer as smallest_transformer
     from factweights.capacity import smallest_width as smallest_width
     from factweights.capacity import width as width
     from factweights.editing import Edited as Edited
@@ -76,11 +94,14 @@ if TYPE_CHECKING:
     from factweights.errors import FactweightsError as FactweightsError
     from factweights.facts import Associations as Associations
     from factweights.facts import FactTable as FactTable
+    from factweights.facts import RecallTask as RecallTask
+    from factweights.facts import minilm_embeddings as minilm_embeddings
     from factweights.memories import GatedMemory as GatedMemory
     from factweights.memories import LinearMemory as LinearMemory
     from factweights.memories import LowRankMemory as LowRankMemory
     from factweights.memories import Memory as Memory
     from factweights.memories import MLPMemory as MLPMemory
+    from factweights.memories import RecallTransformer as RecallTransformer
     from factweights.memories import load_memory as load_memory
     from factweights.methods import EncoderDecoder as EncoderDecoder
     from factweights.methods import ExactLinear as ExactLinear
@@ -97,12 +118,20 @@ if TYPE_CHECKING:
     from factweights.methods import RandomFeatures as RandomFeatures
     from factweights.methods import Ridge as Ridge
     from factweights.methods import method_named as method_named
+    from factweights.methods.recall import AttentionMLP as AttentionMLP
+    from factweights.methods.recall import AttentionOnly as AttentionOnly
+    from factweights.methods.recall import PaperAdamTransformer as PaperAdamTransformer
+    from factweights.methods.recall import TransformerFit as TransformerFit
+    from factweights.prompt_certificate import PromptCertificate as PromptCertificate
+    from factweights.prompt_certificate import verify_prompts as verify_prompts
     from factweights.storing import Stored as Stored
     from factweights.storing import store_table as store_table
     from factweights.verify import Certificate as Certificate
     from factweights.verify import Witness as Witness
     from factweights.verify import margin_bound as margin_bound
     from factweights.verify import margins as margins
+    from factweights.verify import noise_recall as noise_recall
+    from factweights.verify import relative_margins as relative_margins
     from factweights.verify import verify as verify
 
 

@@ -41,6 +41,8 @@ class Certificate(Shown):
         facts, outputs: N and M.
         recall: share of facts whose margin exceeds the rounding error of their scores; ties are misses.
         min_margin: smallest margin ⟨v_f(i), F(k_i)⟩ − max_y ⟨v_y, F(k_i)⟩ over all facts.
+        min_relative_margin: smallest margin over ‖F(k_i)‖ max_y ‖v_y‖, see
+            :func:`factweights.verify.relative_margins`; it compares memories of all kinds.
         weight_norm: Frobenius norm of all weights; ``min_margin / weight_norm`` compares linear memories.
         missed: the first of the facts not recalled, worst margin first; ``n_missed`` counts all.
         top_k: recall when the answer may be any of the k best, for each k asked for.
@@ -56,6 +58,7 @@ class Certificate(Shown):
     outputs: int
     recall: float
     min_margin: float
+    min_relative_margin: float
     weight_norm: float
     n_missed: int
     missed: tuple[Missed, ...]
@@ -87,6 +90,7 @@ class Certificate(Shown):
             ("facts", f"{self.facts:,} among {self.outputs:,} outputs"),
             ("recall", f"{self.recall:.6g} ({self.n_missed:,} missed)"),
             ("min margin", f"{self.min_margin:.4g} (weights of norm {self.weight_norm:.4g})"),
+            ("relative", f"{self.min_relative_margin:.4g} of the lengths of output and longest value"),
             ("parameters", f"{self.parameters:,} ({groups})"),
             ("bits per parameter", f"{self.bits_per_parameter:.4g}, every stored scalar counted"),
         ]

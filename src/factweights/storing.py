@@ -18,11 +18,14 @@ from factweights.facts.embeddings import Kind
 from factweights.manifest import must_be_ours
 from factweights.memories import LinearMemory, LowRankMemory, Memory
 from factweights.methods import ExactLinear, Method
+from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 from factweights.verify import verify
 
 USUAL_D = 64  # where a width is searched and no dimension is given
+NEIGHBOURS = 1 << 18  # facts × answers up to which a size is searched to the last step
+TOLERANCE = 0.02  # and how far above that
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,8 @@ def store_table(
         on_progress: told after every step.
 
     Raises:
-        NotStorableError: the memory does not reach ``recall``, with the shortfall and what is proved.
+        NotStorableError: the memory does not reach ``recall``, with the shortfall and what is proved, or
+            misses the key noise or margin that the method was asked for.
         SettingError: a recall outside (0, 1], a d below 1, d and rank both to be searched.
     """
     begun = time.perf_counter()
@@ -156,6 +160,8 @@ def store_table(
     asked = law_d(facts)
     if certificate.recall < recall:
         raise NotStorableError(_shortfall(certificate, recall, facts.d_in, asked, chosen))
+    if unmet := chosen.unmet(memory, facts, seed=seed):
+        raise NotStorableError(f"{chosen.name} recalls the facts but {missed(unmet)}")
     bundle = Bundle(memory, facts, table, certificate, chosen.settings())
     seconds = time.perf_counter() - begun
     return Stored(bundle, certificate, recall, facts.d_in, asked, search, seconds)
@@ -177,7 +183,10 @@ def _sized(
             raise SettingError("d and the rank cannot both be searched; give one of them")
         facts = facts_at(d)
         smallest = smallest_width if searched == "width" else smallest_rank
-        search = smallest(facts, method, recall=recall, seed=seed, on_progress=on_progress)
+        tolerance = 0.0 if len(facts) * facts.n_outputs <= NEIGHBOURS else TOLERANCE
+        search = smallest(
+            facts, method, recall=recall, seed=seed, tolerance=tolerance, on_progress=on_progress
+        )
         return method(search.size).for_recall(recall), facts, search
     method = method.for_recall(recall)
     if d != "auto":

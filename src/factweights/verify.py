@@ -48,8 +48,8 @@ def verify(
     _check_request(memory, facts, noise, top_k)
     moved = facts.to(device=memory.device, dtype=memory.dtype)
     with torch.no_grad():
-        margins, resolution, rank = _margins(memory, moved, moved.keys, ranked=bool(top_k))
-        wrong = ~(margins > resolution)
+        margins, size, rank = _margins(memory, moved, moved.keys, ranked=bool(top_k))
+        wrong = ~(margins > _rounding(moved) * size)
         noisy = {float(e): _noisy_recall(memory, moved, float(e), seed) for e in noise}
         missed = _describe_misses(memory, moved, margins, wrong)
     n, n_missed = len(facts), int(wrong.sum())
@@ -60,6 +60,7 @@ def verify(
         outputs=facts.n_outputs,
         recall=(n - n_missed) / n,
         min_margin=float(margins.min()),
+        min_relative_margin=float(_relative(margins, size).min()),
         weight_norm=math.sqrt(sum(float(w.double().square().sum()) for w in memory.state_dict().values())),
         n_missed=n_missed,
         missed=missed,
@@ -89,6 +90,43 @@ def margins(memory: Memory, facts: Associations) -> Float[Tensor, " n"]:
     moved = facts.to(device=memory.device, dtype=memory.dtype)
     with torch.no_grad():
         return _margins(memory, moved, moved.keys, ranked=False)[0]
+
+
+def relative_margins(memory: Memory, facts: Associations) -> Float[Tensor, " n"]:
+    """Every fact's margin over the length of its output and of the longest value.
+
+    γ_i = min_{y ≠ f(i)} ⟨v_f(i) − v_y, F(k_i)⟩ / (‖F(k_i)‖ max_y ‖v_y‖), in [-2, 2], 0 where F(k_i) is 0.
+    With unit values it is the cosine between output and right value less the best cosine to another. It does
+    not change when the weights or the values are scaled, and an error of the output below γ_i ‖F(k_i)‖ / 2
+    changes no answer.
+
+    Raises:
+        ShapeError: the memory's dimensions are not those of the facts.
+    """
+    _check_request(memory, facts, (), ())
+    moved = facts.to(device=memory.device, dtype=memory.dtype)
+    with torch.no_grad():
+        return _relative(*_margins(memory, moved, moved.keys, ranked=False)[:2])
+
+
+def noise_recall(
+    memory: Memory, facts: Associations, norm: float, *, seed: int = 0, at_least: int = 1000
+) -> float:
+    """Recall when every key is moved by a random vector of norm ``norm``, over several draws for few facts.
+
+    Args:
+        memory, facts, norm: as in :func:`verify`, which takes one draw.
+        seed: of the noise.
+        at_least: so many noisy keys are drawn in all.
+
+    Raises:
+        ShapeError: the memory's dimensions are not those of the facts.
+        SettingError: a negative norm.
+    """
+    _check_request(memory, facts, (norm,), ())
+    moved = facts.to(device=memory.device, dtype=memory.dtype)
+    with torch.no_grad():
+        return _noisy_recall(memory, moved, norm, seed, math.ceil(at_least / len(facts)))
 
 
 def margin_bound(facts: Associations, witness: Witness) -> float:
@@ -145,24 +183,32 @@ def _check_request(memory: Memory, facts: Associations, noise: Sequence[float], 
 def _margins(
     memory: Memory, facts: Associations, keys: Tensor, *, ranked: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Margins, the rounding error of each, and (where ``ranked``) the rank of the right answer from 1."""
+    """Margins, ‖F(k_i)‖ max_y ‖v_y‖ for each, and (where ``ranked``) the rank of the right answer from 1."""
     n = len(keys)
-    margin, resolution = keys.new_empty(n), keys.new_empty(n)
+    margin, size = keys.new_empty(n), keys.new_empty(n)
     rank = torch.ones(n, dtype=torch.int64, device=keys.device)
     longest = facts.values.norm(dim=1).max()
-    unit = 2 * (facts.d_out + 2) * torch.finfo(keys.dtype).eps
     buffer = keys.new_empty(min(ROWS, n), min(COLUMNS, facts.n_outputs))
     for start in range(0, n, ROWS):
         rows = slice(start, min(start + ROWS, n))
         out, f = memory(keys[rows]), facts.targets[rows]
         right, top = _right_and_top(out, f, facts.values, buffer)
         margin[rows] = right - top
-        resolution[rows] = unit * longest * out.norm(dim=1)
+        size[rows] = longest * out.norm(dim=1)
         if ranked:
             for scores, _ in _score_blocks(out, facts.values, buffer):
                 rank[rows] += (scores >= right[:, None]).sum(1)
             rank[rows] -= 1  # the right answer counted itself
-    return margin, resolution, rank
+    return margin, size, rank
+
+
+def _rounding(facts: Associations) -> float:
+    """The rounding error of a margin, in units of ‖F(k_i)‖ max_y ‖v_y‖."""
+    return 2 * (facts.d_out + 2) * torch.finfo(facts.keys.dtype).eps
+
+
+def _relative(margin: Tensor, size: Tensor) -> Tensor:
+    return torch.where(size == 0, torch.zeros_like(margin), margin / size)
 
 
 def _right_and_top(out: Tensor, f: Tensor, values: Tensor, buffer: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,12 +232,14 @@ def _score_blocks(out: Tensor, values: Tensor, buffer: Tensor) -> Iterator[tuple
         yield torch.mm(out, block.T, out=scores), first
 
 
-def _noisy_recall(memory: Memory, facts: Associations, norm: float, seed: int) -> float:
-    generator = torch.Generator().manual_seed(seed)
-    step = torch.randn(facts.keys.shape, generator=generator, dtype=torch.float64)
-    step = (norm * step / step.norm(dim=1, keepdim=True)).to(facts.keys)
-    margin, resolution, _ = _margins(memory, facts, facts.keys + step, ranked=False)
-    return float((margin > resolution).double().mean())
+def _noisy_recall(memory: Memory, facts: Associations, norm: float, seed: int, draws: int = 1) -> float:
+    generator, right = torch.Generator().manual_seed(seed), 0
+    for _ in range(draws):
+        step = torch.randn(facts.keys.shape, generator=generator, dtype=torch.float64)
+        step = (norm * step / step.norm(dim=1, keepdim=True)).to(facts.keys)
+        margin, size, _ = _margins(memory, facts, facts.keys + step, ranked=False)
+        right += int((margin > _rounding(facts) * size).sum())
+    return right / (draws * len(facts))
 
 
 def _describe_misses(

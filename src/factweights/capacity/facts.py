@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from factweights.capacity.probing import probe, seed_list, threshold
+from factweights.capacity.probing import probe, seed_list
 from factweights.capacity.results import Capacity, Probe, Run
 from factweights.errors import SettingError
 from factweights.facts import Associations
 from factweights.facts.embeddings import Kind
 from factweights.methods import ExactLinear, Method
 from factweights.progress import OnProgress, Progress, silent
+from factweights.searching import threshold
 
 UNDECIDED_STEPS = 6
 HEAD_START = 1.03  # certified capacities lie 3 to 5 % above the law (lab log): start the search there
@@ -24,6 +25,7 @@ def capacity(
     *,
     d: int,
     recall: float = 1.0,
+    noise: float = 0.0,
     seeds: int | Sequence[int] = 5,
     d_out: int | None = None,
     outputs: int | None = None,
@@ -32,17 +34,20 @@ def capacity(
     on_progress: OnProgress = silent,
     **shape: Any,
 ) -> Capacity:
-    """The largest number of random facts that ``method`` stores at recall ≥ ``recall``.
+    """The largest number of random facts that ``method`` stores at recall ≥ ``recall``, perhaps under noise.
 
     For each seed the search starts at the law, steps outwards until one size fits and one does not, and
     bisects until they are ``tolerance`` apart (or neighbours). Each probe makes its facts from (N, seed)
     alone, so it can be made again. Untied facts are nested, so whether any matrix stores them is monotone in
     N; a method that is not exact may fail at N and succeed at N + 1, and gets one such change near its law.
+    So may any method under key noise, which nothing is proved about.
 
     Args:
         method: any method; it is told the recall level if it aims at one.
         d: dimension of the keys, and of the values unless ``d_out`` says otherwise.
         recall: the criterion, always named in the result.
+        noise: norm of the key noise under which recall is measured, on a thousand noisy keys or more; no
+            method hears of it, so ask those that can be asked: ``GatedFit(width, noise=…)``.
         seeds: how many (0, 1, …) or which.
         outputs: M; None for injective facts.
         kind: of the embeddings; this and ``shape`` (``tied=True`` for one) as in :meth:`Associations.random`.
@@ -50,11 +55,13 @@ def capacity(
         on_progress: told after every probe.
 
     Raises:
-        SettingError: sizes or a recall level that mean nothing.
+        SettingError: sizes, a recall level or a noise that mean nothing.
         Exception: an error in a probe is an error; it never counts as "does not fit".
     """
     if not 0 < recall <= 1 or not tolerance > 0:
         raise SettingError(f"recall is in (0, 1] and tolerance > 0, got {recall} and {tolerance}")
+    if not 0 <= noise < math.inf:
+        raise SettingError(f"key noise is a norm ≥ 0, got {noise}")
     chosen, begun = seed_list(seeds), time.perf_counter()
     method = method.for_recall(recall)
     law = method.predicted_capacity(d, d_out or d, outputs=outputs, recall=recall)
@@ -64,7 +71,7 @@ def capacity(
 
     most = d if kind == "orthonormal" else None
     runs = tuple(
-        _Search(method, family, seed, recall, _listener(on_progress, i, len(chosen), seed)).run(
+        _Search(method, family, seed, recall, noise, _listener(on_progress, i, len(chosen), seed)).run(
             HEAD_START * law if law else float(d), tolerance, most
         )
         for i, seed in enumerate(chosen)
@@ -77,6 +84,7 @@ def capacity(
         outputs=outputs,
         kind=kind,
         recall=recall,
+        noise=noise,
         facts=statistics.median(found),
         interval=(min(found), max(found)),
         coverage=1 - 2.0 ** (1 - len(found)),
@@ -84,7 +92,7 @@ def capacity(
             statistics.median(r.bracket[0] for r in runs),
             statistics.median(r.bracket[1] for r in runs),
         ),
-        law=law,
+        law=None if noise else law,
         proved="both sides" if all(r.proved == "both sides" for r in runs) else "lower side",
         runs=runs,
         seconds=time.perf_counter() - begun,
@@ -99,6 +107,7 @@ class _Search:
     family: Callable[[int, int], Associations]
     seed: int
     recall: float
+    noise: float
     tell: Callable[[Probe], None]
 
     def __post_init__(self) -> None:
@@ -120,13 +129,13 @@ class _Search:
     def fits(self, n: int) -> bool:
         if n not in self.probes:
             facts = self.family(n, self.seed)
-            self.probes[n] = probe(self.method, facts, self.recall, seed=self.seed, size=n)
+            self.probes[n] = probe(self.method, facts, self.recall, noise=self.noise, seed=self.seed, size=n)
             self.tell(self.probes[n])
         return self.probes[n].verdict == "fits"
 
     def _refuted_from(self, n: int, most: int | None) -> int | None:
         """The smallest refuted size from ``n`` up; past undecided ones it looks a little further."""
-        if not isinstance(self.method, ExactLinear) or self.recall < 1:
+        if not isinstance(self.method, ExactLinear) or self.recall < 1 or self.noise:
             return None
         for _ in range(UNDECIDED_STEPS):
             if most is not None and n > most:

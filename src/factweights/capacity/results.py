@@ -14,7 +14,8 @@ class Probe:
 
     ``fits`` means a memory in hand reaches the recall level. ``refuted`` means a certificate rules every
     memory of this kind out. ``not found`` is neither: this method did not get there. ``size`` is what was
-    varied: the number of facts, the dimension d, the rank.
+    varied: the number of facts, the dimension d, the rank. ``recall`` is that of the criterion, under key
+    noise where it has one.
     """
 
     facts: int
@@ -52,7 +53,8 @@ class Capacity(Shown):
         facts: median over seeds of the largest N proved to fit (each with a memory in hand).
         interval: smallest and largest of the seeds, an interval for the median with confidence ``coverage``.
         bracket: medians of the seeds' brackets.
-        law: the prediction for this method, None where there is none.
+        noise: norm of the key noise under which the recall was measured, 0 for none.
+        law: the prediction for this method, None where there is none; it knows of no noise.
         proved: ``both sides`` when every seed's bracket is, else ``lower side``.
     """
 
@@ -62,6 +64,7 @@ class Capacity(Shown):
     outputs: int | None
     kind: str
     recall: float
+    noise: float
     facts: float
     interval: tuple[int, int]
     coverage: float
@@ -87,7 +90,10 @@ class Capacity(Shown):
         outputs = "injective" if self.outputs is None else f"{self.outputs:,} outputs"
         lines = [
             ("method", f"{self.method['method']}, d = {self.d}, {self.kind}, {outputs}"),
-            ("criterion", f"recall ≥ {self.recall:g}"),
+            (
+                "criterion",
+                f"recall ≥ {self.recall:g}" + (f", key noise {self.noise:g}" if self.noise else ""),
+            ),
             ("facts", f"{self.facts:,.6g} ({_seeds(len(self.runs))})"),
             ("bracket", f"{self.bracket[0]:,.6g} to {self.bracket[1]:,.6g}, proved on {self.proved}"),
         ]

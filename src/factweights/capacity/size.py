@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from factweights import theory
-from factweights.capacity.probing import probe, seed_list, threshold
+from factweights.capacity.probing import probe, seed_list
 from factweights.capacity.results import Probe, Smallest, Width, WidthRun
 from factweights.errors import NotStorableError, SettingError
 from factweights.facts import Associations
@@ -15,6 +15,7 @@ from factweights.facts.embeddings import Kind
 from factweights.methods import ExactLinear, Method
 from factweights.methods.low_rank_hebbian import LowRankHebbian
 from factweights.progress import OnProgress, Progress, silent
+from factweights.searching import threshold
 
 Setting = Callable[[int], tuple[Method, Associations]]
 """A size ↦ the method and the facts with which to try it."""

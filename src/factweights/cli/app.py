@@ -11,10 +11,11 @@ from factweights.cli.methods import methods
 from factweights.cli.recall import recall
 from factweights.cli.reproduce import reproduce
 from factweights.cli.store import store
+from factweights.cli.transformer import transformer
 from factweights.cli.verify import verify
 from factweights.cli.width import width
 
-COMMANDS = (store, recall, verify, edit, capacity, width, reproduce, methods)
+COMMANDS = (store, recall, verify, edit, capacity, width, transformer, reproduce, methods)
 
 app = App(
     name="factweights",

@@ -13,6 +13,7 @@ def capacity(
     *,
     d: int,
     recall: float = 1.0,
+    noise: float = 0.0,
     seeds: Annotated[str, Parameter(metavar="COUNT|LIST")] = "5",
     width: int | None = None,
     outputs: int | None = None,
@@ -34,6 +35,7 @@ def capacity(
         method: `factweights methods` lists them.
         d: Dimension of the keys, and of the values unless `--d-out` says otherwise.
         recall: Share of the facts that must come out right.
+        noise: Norm of random key noise under which they must; a fit prepares for it by `--setting noise=…`.
         seeds: How many, or which: `5`, or `0,3,7`, or `7,` for one.
         width: Of the hidden layer, for methods that have one.
         outputs: How many values there are to choose from; without it every fact has its own.
@@ -53,6 +55,7 @@ def capacity(
             chosen,
             d=d,
             recall=recall,
+            noise=noise,
             seeds=seeds_of(seeds),
             d_out=d_out,
             outputs=outputs,

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 from cyclopts import Parameter
 
@@ -10,6 +10,7 @@ from factweights.errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
     from factweights.methods import Method
+    from factweights.methods.recall import RecallMethod
 
 Flag = Annotated[bool, Parameter(show_default=False)]
 Json = Annotated[
@@ -23,6 +24,9 @@ Setting = Annotated[
     Parameter(name="--setting", metavar="KEY=VALUE", help="Setting of the method; may be repeated."),
 ]
 
+Built = TypeVar("Built")
+
+OWN_OPTION = ("width", "d", "heads", "head_dim")
 _ROOMY = 1 << 20  # a width that leaves room for every other setting
 
 
@@ -35,7 +39,22 @@ def build_method(name: str, given: Sequence[str] | None = None, **more: Any) -> 
     """
     from factweights.methods import method_named
 
-    method = method_named(name)
+    return build_settings(method_named(name), name, given, **more)
+
+
+def build_recall_method(name: str, given: Sequence[str] | None = None, **more: Any) -> "RecallMethod":
+    """The same for the methods of the recall transformer; errors as in :func:`build_method`."""
+    from factweights.methods.recall import RECALL_METHODS
+
+    if name not in RECALL_METHODS:
+        raise UnknownNameError(
+            "recall method", name, RECALL_METHODS, f"(there are {', '.join(RECALL_METHODS)})"
+        )
+    return build_settings(RECALL_METHODS[name], name, given, **more)
+
+
+def build_settings(method: "type[Built]", name: str, given: Sequence[str] | None, **more: Any) -> "Built":
+    """An instance of the dataclass ``method``, called ``name``; errors as in :func:`build_method`."""
     fields: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(method)}  # type: ignore[arg-type]
     values: dict[str, Any] = {k: v for k, v in more.items() if v is not None}
     for entry in given or ():
@@ -55,7 +74,7 @@ def build_method(name: str, given: Sequence[str] | None = None, **more: Any) -> 
             raise UnknownNameError(f"setting of {name}", key, fields, listed)
         values[key] = _convert(name, key, value, hints[key])
     if missing := [f for f, field in fields.items() if f not in values and _required(field)]:
-        option = "--width …, or " if missing[0] == "width" else ""
+        option = f"--{missing[0].replace('_', '-')} …, or " if missing[0] in OWN_OPTION else ""
         raise SettingError(f"{name} needs {missing[0]}: {option}--setting {missing[0]}=…")
     return method(**values)
 

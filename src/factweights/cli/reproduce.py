@@ -25,6 +25,21 @@ _MLP_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "paper's guide": lambda p: number(round(p["guide"])),
     "over it": lambda p: percent(p["over_guide"] - 1),
 }
+_RECALL_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "d": _COLUMNS["d"],
+    "d_h": lambda p: number(p["head_dim"]),
+    "m": lambda p: number(p["width"]),
+    "parameters": lambda p: number(p["parameters"]),
+    "facts": _COLUMNS["facts"],
+    "min – max": _COLUMNS["min – max"],
+    "facts/param.": lambda p: f"{p['per_parameter']:.3f}",
+}
+_BOUNDARY_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "H": lambda e: number(e["heads"]),
+    "smallest m": lambda e: number(e["width"]),
+    "crossing": lambda e: "–" if e["crossing"] is None else f"{e['crossing']:.1f}",
+    "paper's m": lambda e: "–" if e["paper_width"] is None else f"{e['paper_width']:.1f}",
+}
 
 
 def reproduce(
@@ -44,7 +59,7 @@ def reproduce(
     Example: `factweights reproduce fig1-left --scale smoke --out fig1-left`
 
     Args:
-        figure: Which one: fig1-left, fig1-right or fig6.
+        figure: Which one: fig1-left, fig1-right, fig4-left, fig4-right, fig6, fig7, fig8 or fig9.
         scale: smoke takes seconds, laptop minutes, paper has the sizes and seeds of the paper.
         out: Folder for the figure, its numbers and the finished cells.
         workers: Processes of one thread each; else one per core.
@@ -64,20 +79,66 @@ def reproduce(
 
 
 def _print_series(data: dict[str, Any]) -> None:
+    for series in data["series"]:
+        if "boundary" in series:
+            _print_boundary(series, data["recall"])
+        elif "quotient" in series:
+            _print_recall(series)
+        else:
+            _print_capacities(series)
+        print()
+    for series in data.get("overall", ()):
+        print(series["label"])
+        _print_slope(series)
+        print()
+
+
+def _print_capacities(series: dict[str, Any]) -> None:
     from factweights.cli.output import print_table
 
-    for series in data["series"]:
-        proved = {run["proved"] for p in series["points"] for run in p["runs"]}
+    proved = {run["proved"] for p in series["points"] for run in p["runs"]}
+    print(f"{series['label']}, proved on {proved.pop() if len(proved) == 1 else 'both sides or the lower'}")
+    columns = _MLP_COLUMNS if "width" in series["points"][0] else _COLUMNS
+    rows = [[show(p) for show in columns.values()] for p in series["points"]]
+    print_table(list(columns), rows)
+    if e := series["exponent"]:
+        size = "m·d" if columns is _MLP_COLUMNS else "d²"
+        print(f"  facts grow as ({size})^{e['value']:.3f}{_between('seeds', e['interval'])}")
+
+
+def _print_recall(series: dict[str, Any]) -> None:
+    from factweights.cli.output import print_table
+
+    print(series["label"])
+    rows = [[show(p) for show in _RECALL_COLUMNS.values()] for p in series["points"]]
+    print_table(list(_RECALL_COLUMNS), rows)
+    _print_slope(series)
+
+
+def _print_slope(series: dict[str, Any]) -> None:
+    if line := series["line"]:
+        between = _between("95 %", line["slope_interval"])
+        print(f"  facts grow as parameters^{line['slope']:.3f}{between}, {series['per_parameter']:.3f} each")
+
+
+def _print_boundary(series: dict[str, Any], recall: float) -> None:
+    from factweights.cli.output import print_table
+
+    print(f"{series['label']}, recall ≥ {recall:g}")
+    rows = [[show(e) for show in _BOUNDARY_COLUMNS.values()] for e in series["boundary"]]
+    print_table(list(_BOUNDARY_COLUMNS), rows)
+    if line := series["line"]:
+        ours = f"{line['constant']:,.0f} − {line['rate']:.3f} d d_h H"
+        print(f"  d m = {ours}{_between('rate, 95 %', line['rate_interval'])}")
+        if paper := line["paper"]:
+            print(f"  d m = {paper['constant']:,.0f} − {paper['rate']:.3f} d d_h H in the paper")
+    print(f"  fewest heads that work: {number(series['smallest_heads'])}")
+    if found := series["against_paper"]:
         print(
-            f"{series['label']}, proved on {proved.pop() if len(proved) == 1 else 'both sides or the lower'}"
+            f"  {found['same']} of {found['cells']} cells on the same side as in the paper, "
+            f"{found['ours_only']} work here alone, {found['paper_only']} there alone"
         )
-        columns = _MLP_COLUMNS if "width" in series["points"][0] else _COLUMNS
-        rows = [[show(p) for show in columns.values()] for p in series["points"]]
-        print_table(list(columns), rows)
-        if e := series["exponent"]:
-            between = (
-                "" if e["interval"] is None else f" (seeds: {e['interval'][0]:.3f} to {e['interval'][1]:.3f})"
-            )
-            size = "m·d" if columns is _MLP_COLUMNS else "d²"
-            print(f"  facts grow as ({size})^{e['value']:.3f}{between}")
-        print()
+
+
+def _between(what: str, interval: list[float] | None) -> str:
+    return "" if interval is None else f" ({what}: {interval[0]:.3f} to {interval[1]:.3f})"

@@ -40,7 +40,8 @@ def store(
 
     Every fact gets a random key and every answer a random value of dimension d; `--d auto` finds the smallest
     d that holds them all, and `--width auto` the smallest hidden layer at one d (64 if none is given). If the
-    facts do not fit, nothing is saved and the exit code is 1.
+    facts do not fit, or not with the margin or under the key noise that the method was asked for, nothing is
+    saved and the exit code is 1.
 
     Example: `factweights store examples/countries.csv --d auto --out countries`
 

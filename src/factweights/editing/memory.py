@@ -19,6 +19,7 @@ from factweights.errors import FactsError, NotStorableError, SettingError
 from factweights.facts import Associations, FactTable
 from factweights.memories import LinearMemory, Memory
 from factweights.methods import Method
+from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 from factweights.verify import margins, verify
@@ -145,7 +146,8 @@ def edit(
         on_progress: told after every step.
 
     Raises:
-        NotStorableError: the memory does not reach ``recall``, with the shortfall and what is proved.
+        NotStorableError: the memory does not reach ``recall``, with the shortfall and what is proved, or
+            misses the key noise or margin that the method was asked for.
         ConflictError, UnknownNameError, FactsError: as :func:`edit_table` and :func:`edit_named`.
         SettingError: a recall outside (0, 1], or a method whose settings are not known here.
     """
@@ -161,6 +163,8 @@ def edit(
     memory, certificate, how = write(bundle, facts, plan, chosen, aim, seed=seed, on_progress=on_progress)
     if certificate.recall < aim:
         raise NotStorableError(_shortfall(certificate, aim, facts, memory, chosen))
+    if unmet := chosen.unmet(memory, facts, seed=seed):
+        raise NotStorableError(f"after the changes {chosen.name} recalls the facts but {missed(unmet)}")
     new = Bundle(memory, facts, plan.table, certificate, chosen.settings())
     return Edited(
         bundle=new,

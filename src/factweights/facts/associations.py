@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights.errors import FactsError, SettingError, ShapeError
-from factweights.facts.embeddings import Kind, embed
-from factweights.facts.tensors import as_targets, as_tensor, read_fields, write_fields
+from factweights.facts.embeddings import Kind, draw_rows, embed
+from factweights.facts.tensors import as_targets, as_tensor, check, read_fields, write_fields
 
 Assignment = Literal["uniform", "balanced"]
 
@@ -44,7 +44,7 @@ class Associations:
     spec: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check(self.keys, self.values, self.targets)
+        check(self.keys, self.values, self.targets)
         for what, names, n in (
             ("key", self.key_names, self.n_facts),
             ("value", self.value_names, self.n_outputs),
@@ -227,6 +227,45 @@ class Associations:
             spec=spec or {},
         )
 
+    @classmethod
+    def from_embeddings(
+        cls,
+        embeddings: Tensor,
+        n: int,
+        *,
+        seed: int = 0,
+        outputs: int | None = None,
+        tied: bool = False,
+        dtype: torch.dtype = torch.float64,
+    ) -> "Associations":
+        """Facts between rows of a table of embeddings, such as the token embeddings of a language model.
+
+        Args:
+            embeddings: ``(R, d)``; rows are taken as they are, lengths included.
+            n: number of facts N ≤ R; their keys are N different rows.
+            seed: the only source of randomness.
+            outputs: M different rows to be values, answers drawn uniformly. None gives injective facts.
+            tied: the values are the keys themselves and the facts a random permutation of them.
+            dtype: of the facts.
+
+        Untied, injective facts of ``n`` are the first ``n`` of any larger set with the same seed.
+
+        Raises:
+            SettingError: more keys or values than rows, or ``tied`` with ``outputs``.
+        """
+        if tied and outputs not in (None, n):
+            raise SettingError("tied facts use one table for keys and values: leave outputs out")
+        key_rng, value_rng, target_rng = generators(seed, 3)
+        m, rows = n if outputs is None else outputs, embeddings.detach().cpu().to(dtype)
+        keys = rows[draw_rows(key_rng, len(rows), n)]
+        values = keys if tied else rows[draw_rows(value_rng, len(rows), m)]
+        if tied:
+            targets = target_rng.permutation(n)
+        else:
+            targets = np.arange(n) if outputs is None else target_rng.integers(0, m, size=n)
+        spec = {"rows": len(rows), "n": n, "seed": seed, "outputs": outputs, "tied": tied}
+        return cls(keys, values, torch.from_numpy(targets.astype(np.int64)), spec=spec)
+
     # -- files -------------------------------------------------------------------------------------------
 
     @classmethod
@@ -266,32 +305,3 @@ def generators(seed: int, count: int) -> list[np.random.Generator]:
     if seed < 0:
         raise SettingError(f"a seed is an integer ≥ 0, got {seed}")
     return [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(count)]
-
-
-def _check(keys: Tensor, values: Tensor, targets: Tensor) -> None:
-    if keys.ndim != 2 or values.ndim != 2 or targets.ndim != 1:
-        raise ShapeError(
-            "keys are (N, d_in), values (M, d_out) and targets (N,); got "
-            f"{tuple(keys.shape)}, {tuple(values.shape)} and {tuple(targets.shape)}"
-        )
-    if len(keys) != len(targets):
-        raise ShapeError(f"{len(keys)} keys but {len(targets)} targets; give one target for each key")
-    if not len(keys) or not len(values):
-        raise FactsError(f"no facts: {len(keys)} keys and {len(values)} values; give at least one of each")
-    if keys.dtype != values.dtype or not keys.is_floating_point():
-        raise ShapeError(f"keys are {keys.dtype} and values {values.dtype}; give both in one float dtype")
-    if keys.device != values.device or keys.device != targets.device:
-        raise ShapeError(f"keys on {keys.device}, values on {values.device}: move them to one device")
-    if targets.dtype != torch.int64:
-        raise ShapeError(f"targets are {targets.dtype}; convert them with .long()")
-    for what, t in (("keys", keys), ("values", values)):
-        bad = (~torch.isfinite(t)).any(1).nonzero().flatten()
-        if len(bad):
-            raise FactsError(
-                f"{len(bad)} rows of the {what} hold NaN or infinity, first row {int(bad[0])}; remove them"
-            )
-    low, high = int(targets.min()), int(targets.max())
-    if low < 0 or high >= len(values):
-        raise FactsError(
-            f"targets run from {low} to {high} but there are {len(values)} values: use 0 to {len(values) - 1}"
-        )

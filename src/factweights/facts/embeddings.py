@@ -46,6 +46,13 @@ def embed(
     raise SettingError(f"unknown embedding kind {kind!r}; use one of {', '.join(KINDS)}")
 
 
+def draw_rows(rng: np.random.Generator, rows: int, n: int) -> np.ndarray:
+    """``n`` different rows of ``rows`` in random order, the first of any larger draw."""
+    if not 1 <= n <= rows:
+        raise SettingError(f"{n:,} different embeddings cannot be drawn from a table of {rows:,}")
+    return rng.permutation(rows)[:n]
+
+
 def _spiked(rng: np.random.Generator, n: int, d: int, strength: float, rank: int, mean: float) -> np.ndarray:
     if not 0 <= rank <= d or strength < 0:
         raise SettingError(f"spiked embeddings need 0 ≤ rank ≤ d and strength ≥ 0, got {rank=}, {strength=}")

@@ -179,3 +179,38 @@ def write_fields(path: Path, tensors: dict[str, Tensor], names: dict[str, Any]) 
     with whole_file(path) as tmp:
         tmp.write_bytes(raw)
     return path
+
+
+def check(keys: Tensor, values: Tensor, targets: Tensor) -> None:
+    """Raise where tensors are no associations.
+
+    Raises:
+        ShapeError: shapes, dtypes or devices that do not fit each other.
+        FactsError: NaN or infinite entries, targets out of range.
+    """
+    if keys.ndim != 2 or values.ndim != 2 or targets.ndim != 1:
+        raise ShapeError(
+            "keys are (N, d_in), values (M, d_out) and targets (N,); got "
+            f"{tuple(keys.shape)}, {tuple(values.shape)} and {tuple(targets.shape)}"
+        )
+    if len(keys) != len(targets):
+        raise ShapeError(f"{len(keys)} keys but {len(targets)} targets; give one target for each key")
+    if not len(keys) or not len(values):
+        raise FactsError(f"no facts: {len(keys)} keys and {len(values)} values; give at least one of each")
+    if keys.dtype != values.dtype or not keys.is_floating_point():
+        raise ShapeError(f"keys are {keys.dtype} and values {values.dtype}; give both in one float dtype")
+    if keys.device != values.device or keys.device != targets.device:
+        raise ShapeError(f"keys on {keys.device}, values on {values.device}: move them to one device")
+    if targets.dtype != torch.int64:
+        raise ShapeError(f"targets are {targets.dtype}; convert them with .long()")
+    for what, t in (("keys", keys), ("values", values)):
+        bad = (~torch.isfinite(t)).any(1).nonzero().flatten()
+        if len(bad):
+            raise FactsError(
+                f"{len(bad)} rows of the {what} hold NaN or infinity, first row {int(bad[0])}; remove them"
+            )
+    low, high = int(targets.min()), int(targets.max())
+    if low < 0 or high >= len(values):
+        raise FactsError(
+            f"targets run from {low} to {high} but there are {len(values)} values: use 0 to {len(values) - 1}"
+        )

@@ -6,9 +6,10 @@ from factweights.memories.base import Memory, read_memory
 from factweights.memories.gated import GatedMemory
 from factweights.memories.linear import LinearMemory, LowRankMemory
 from factweights.memories.mlp import MLPMemory
+from factweights.memories.transformer import RecallTransformer
 
 KINDS: dict[str, type[Memory]] = {
-    c.__name__: c for c in (GatedMemory, LinearMemory, LowRankMemory, MLPMemory)
+    c.__name__: c for c in (GatedMemory, LinearMemory, LowRankMemory, MLPMemory, RecallTransformer)
 }
 
 
@@ -22,4 +23,13 @@ def load_memory(path: str | Path) -> Memory:
     return read_memory(path, KINDS)
 
 
-__all__ = ["KINDS", "GatedMemory", "LinearMemory", "LowRankMemory", "MLPMemory", "Memory", "load_memory"]
+__all__ = [
+    "KINDS",
+    "GatedMemory",
+    "LinearMemory",
+    "LowRankMemory",
+    "MLPMemory",
+    "Memory",
+    "RecallTransformer",
+    "load_memory",
+]

@@ -4,7 +4,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -19,10 +19,16 @@ FORMAT = "factweights.memory.1"
 
 
 class Memory(nn.Module, ABC):
-    """A map from keys ``(…, d_in)`` to ``(…, d_out)``; it answers with the value of largest inner product."""
+    """A map from keys ``(…, d_in)`` to ``(…, d_out)``; it answers with the value of largest inner product.
+
+    Attributes:
+        d_in, d_out: dimensions of keys and values.
+        frozen_groups: groups of :meth:`count_parameters` that are drawn and kept, such as embeddings.
+    """
 
     d_in: int
     d_out: int
+    frozen_groups: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
@@ -30,12 +36,12 @@ class Memory(nn.Module, ABC):
 
     @abstractmethod
     def count_parameters(self) -> dict[str, int]:
-        """Trained scalars by named group; they add up to every scalar of the state dict."""
+        """Scalars by named group; they add up to every scalar of the state dict."""
 
     @property
     def n_parameters(self) -> int:
-        """All trained scalars together."""
-        return sum(self.count_parameters().values())
+        """All scalars that hold facts: every group but the frozen ones."""
+        return sum(n for group, n in self.count_parameters().items() if group not in self.frozen_groups)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -43,6 +43,10 @@ class Method(ABC):
         """The same method aiming at this recall level; methods without such an aim return themselves."""
         return self
 
+    def unmet(self, memory: Memory, facts: Associations, *, seed: int = 0) -> dict[str, float]:
+        """By how much ``memory`` misses what the settings ask for besides recall; empty where all is met."""
+        return {}
+
     def settings(self) -> dict[str, Any]:
         """The settings, for records."""
         from dataclasses import asdict

@@ -26,6 +26,7 @@ from factweights.progress import OnProgress, Progress
 
 BLOCK_ELEMENTS = 1 << 22
 LISTED = 16  # competitors taken from each streamed pass
+GROUP, TILE = 128, 2048  # outputs of which one may be listed; rows and columns scored at once
 GATHERED = 1 << 24  # numbers gathered at once in a listed pass
 SAMPLE_SHARE = 8  # one output in so many is sampled
 SAMPLED_RECALL = 0.9
@@ -69,8 +70,8 @@ class Sampled:
 
     def __init__(self, values: Tensor, targets: Int[Tensor, " n"], subset: Int[Tensor, " s"]) -> None:
         self.values, self.targets, self.subset = values, targets, values[subset]
-        place = torch.full((len(values),), -1, dtype=torch.int64)
-        place[subset] = torch.arange(len(subset))
+        place = torch.full((len(values),), -1, dtype=torch.int64, device=values.device)
+        place[subset] = torch.arange(len(subset), device=values.device)
         self.place = place[targets]
         self.rows = max(1, BLOCK_ELEMENTS // len(subset))
 
@@ -116,19 +117,48 @@ class Listed:
 def hardest(
     out: Float[Tensor, "n d"], values: Float[Tensor, "m d"], targets: Int[Tensor, " n"], count: int
 ) -> tuple[Int[Tensor, "n c"], float]:
-    """Each fact's ``count`` best-scoring wrong outputs, and the exact recall."""
+    """Up to ``count`` hard competitors of each fact, the hardest always among them, and the exact recall.
+
+    Outputs are taken in groups of neighbours, and of every group only its best enters the choice, so that one
+    pass of maxima does instead of a sort. There is always one group more than is listed, so that an answer
+    alone in its group is not listed as its own competitor.
+    """
     count = min(count, len(values) - 1)
-    lists = torch.empty(len(out), count, dtype=torch.int64)
-    right, rows = 0, max(1, BLOCK_ELEMENTS // len(values))
-    for start in range(0, len(out), rows):
-        block = slice(start, start + rows)
-        z = out[block] @ values.T
-        f = targets[block, None]
-        own = z.gather(1, f)[:, 0]
-        best = z.scatter_(1, f, -math.inf).topk(count, 1)
-        lists[block] = best.indices
-        right += int((own > best.values[:, 0]).sum())
+    group = max(1, min(GROUP, (len(values) - 1) // count))
+    n_groups = -(-len(values) // group)
+    lists = torch.empty(len(out), count, dtype=torch.int64, device=out.device)
+    right = 0
+    for start in range(0, len(out), TILE):
+        rows = slice(start, start + TILE)
+        best = out.new_empty(len(out[rows]), n_groups)
+        place = torch.empty_like(best, dtype=torch.int64)
+        own = _best_of_groups(out[rows], values, targets[rows], group, best, place)
+        top = best.topk(lists.shape[1], 1)
+        lists[rows] = place.gather(1, top.indices)
+        right += int((own > top.values[:, 0]).sum())
     return lists, right / len(out)
+
+
+def _best_of_groups(
+    out: Tensor, values: Tensor, targets: Tensor, group: int, best: Tensor, place: Tensor
+) -> Tensor:
+    """Fill in each group's best wrong output, score and index; returns the scores of the right ones."""
+    own = out.new_empty(len(out))
+    tile = max(1, TILE // group) * group
+    for first in range(0, len(values), tile):
+        z = out @ values[first : first + tile].T
+        width = z.shape[1]
+        here = ((targets >= first) & (targets < first + width)).nonzero()[:, 0]
+        own[here] = z[here, targets[here] - first]
+        z[here, targets[here] - first] = -math.inf
+        if width % group:
+            z = torch.nn.functional.pad(z, (0, group - width % group), value=-math.inf)
+        top = z.view(len(z), -1, group).max(2)
+        columns = slice(first // group, first // group + top.values.shape[1])
+        best[:, columns] = top.values
+        starts = torch.arange(first, first + z.shape[1], group, device=z.device)
+        place[:, columns] = (top.indices + starts).clamp_max_(len(values) - 1)
+    return own
 
 
 def fit_by_candidates(
@@ -144,6 +174,7 @@ def fit_by_candidates(
 ) -> tuple[Float[Tensor, " p"], int]:
     """Fit from weights ``x``; returns the weights and the passes over all facts that were spent."""
     chosen = torch.from_numpy(rng.permutation(len(values))[: max(2, len(values) // SAMPLE_SHARE)])
+    chosen = chosen.to(values.device)
     problem = Outputs(layers, keys, Sampled(values, targets, chosen), goal=SAMPLED_RECALL)
     found = Descent(problem, x, first_step=0.05, memory=MEMORY).run(SAMPLED_EVALUATIONS)
     x, spent = found.x, found.evaluations

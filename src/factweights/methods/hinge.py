@@ -1,14 +1,16 @@
 """The pairwise squared hinge over all facts and all outputs: the loss behind the fits of several layers.
 
-    L = ½ Σ_i Σ_{y ≠ f(i)} (1 − ⟨v_f(i) − v_y, F(k_i)⟩)₊²
+    L = ½ Σ_i Σ_{y ≠ f(i)} (g_i − ⟨v_f(i) − v_y, F(k_i)⟩)₊²
+
+with goals g_i = 1 unless a margin is asked for that depends on the output itself.
 
 For one matrix the pooled distance to the cone (:mod:`factweights.methods.cone`) needs fewer evaluations. For
 layers that are all fitted it is the other way round, by a wide margin (lab log): every competitor within
 reach pulls, which a landscape with many stationary points seems to need.
 
 With features h_i and read-out vectors u_y = Bᵀ v_y the scores are ⟨h_i, u_y⟩, and the shift by the right
-score rides along in one product: [h_i, 1 − z_f] · [u_y, 1] = 1 − z_f + z_y. The caller turns the gradients in
-h and u into gradients of its own weights.
+score rides along in one product: [h_i, g_i − z_f] · [u_y, 1] = g_i − z_f + z_y. The caller turns the
+gradients in h, u and g into gradients of its own weights.
 """
 
 from dataclasses import dataclass
@@ -28,12 +30,14 @@ class HingeEvaluation:
         loss: L.
         features: ∂L/∂h, ``(N, m)``.
         readout: ∂L/∂u, ``(M, m)``.
-        worst: ``(N,)`` each fact's largest violation 1 − z_f + z_y, 0 where none; below 1 the fact is right.
+        goals: ∂L/∂g, ``(N,)``.
+        worst: ``(N,)`` each fact's largest violation g_i − z_f + z_y or 0; below g_i the fact is right.
     """
 
     loss: float
     features: Float[Tensor, "n m"]
     readout: Float[Tensor, "outputs m"]
+    goals: Float[Tensor, " n"]
     worst: Float[Tensor, " n"]
 
 
@@ -47,11 +51,17 @@ class Hinge:
         self.blocks = [slice(i, min(i + rows, n)) for i in range(0, n, rows)]
         self._buffer: Tensor | None = None
 
-    def __call__(self, h: Float[Tensor, "n m"], u: Float[Tensor, "outputs m"]) -> HingeEvaluation:
-        """Evaluate at features ``h`` and read-out vectors ``u``."""
+    def __call__(
+        self,
+        h: Float[Tensor, "n m"],
+        u: Float[Tensor, "outputs m"],
+        goals: Float[Tensor, " n"] | None = None,
+    ) -> HingeEvaluation:
+        """Evaluate at features ``h`` and read-out vectors ``u``; ``goals`` None stands for ones."""
         m = h.shape[1]
         own = u[self.targets]
-        lifted = torch.cat([h, 1 - (h * own).sum(1, keepdim=True)], 1)
+        goal = 1 if goals is None else goals[:, None]
+        lifted = torch.cat([h, goal - (h * own).sum(1, keepdim=True)], 1)
         reader = torch.cat([u, torch.ones_like(u[:, :1])], 1)
         pull, push = torch.empty_like(lifted), torch.zeros_like(u)
         worst, loss = h.new_empty(len(h)), 0.0
@@ -63,7 +73,7 @@ class Hinge:
             push.addmm_(z.T, h[rows])
         total = pull[:, m:]  # the column of ones in the reader sums the violations of each fact
         push.index_add_(0, self.targets, h * total, alpha=-1)
-        return HingeEvaluation(loss / 2, pull[:, :m] - total * own, push, worst)
+        return HingeEvaluation(loss / 2, pull[:, :m] - total * own, push, total[:, 0], worst)
 
     def _violations(self, lifted: Tensor, reader: Tensor, targets: Tensor) -> Tensor:
         size = (self.blocks[0].stop - self.blocks[0].start) * self.outputs

@@ -8,12 +8,19 @@ from matplotlib.figure import Figure
 from factweights.errors import UnknownNameError
 from factweights.plots.fig1_left import fig1_left
 from factweights.plots.fig1_right import fig1_right
+from factweights.plots.fig4_left import fig4_left, fig7
+from factweights.plots.fig4_right import fig4_right
 from factweights.plots.style import save
 
 DRAWN: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "fig1-left": fig1_left,
     "fig1-right": fig1_right,
+    "fig4-left": fig4_left,
+    "fig4-right": fig4_right,
     "fig6": fig1_right,
+    "fig7": fig7,
+    "fig8": fig4_left,
+    "fig9": fig4_left,
 }
 
 
@@ -25,8 +32,8 @@ def draw(data: dict[str, Any]) -> Figure:
     """
     name = str(data.get("figure"))
     if name not in DRAWN:
-        raise UnknownNameError("figure", name, DRAWN, f"(there is {', '.join(DRAWN)})")
+        raise UnknownNameError("figure", name, DRAWN, f"(there are {', '.join(DRAWN)})")
     return DRAWN[name](data)
 
 
-__all__ = ["DRAWN", "draw", "fig1_left", "fig1_right", "save"]
+__all__ = ["DRAWN", "draw", "fig1_left", "fig1_right", "fig4_left", "fig4_right", "fig7", "save"]

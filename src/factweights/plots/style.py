@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from factweights.files import whole_file
@@ -35,10 +35,25 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
+    _plain(axes)
+    return figure, axes
+
+
+def new_panels(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
+    """As :func:`new_figure`, with ``n`` pairs of axes side by side that share the vertical one."""
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = list(figure.subplots(1, n, sharey=True, squeeze=False)[0])
+    for axes in panels:
+        _plain(axes)
+    return figure, panels
+
+
+def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(which="major", color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
-    return figure, axes
 
 
 def title(axes: Axes, text: str, below: str) -> None:
@@ -64,9 +79,11 @@ def quiet(legend: Legend) -> None:
         text.set_fontsize(9.5)
 
 
-def legends(axes: Axes, measured: Sequence[Line2D], theory: Sequence[Line2D]) -> None:
+def legends(
+    axes: Axes, measured: Sequence[Artist], theory: Sequence[Artist], *, title: str = "measured"
+) -> None:
     """Two legends to the right of the axes: what was measured above, what is drawn for comparison below."""
-    first = axes.legend(handles=measured, title="measured", loc="upper left", bbox_to_anchor=(1.01, 1.02))
+    first = axes.legend(handles=measured, title=title, loc="upper left", bbox_to_anchor=(1.01, 1.02))
     axes.add_artist(first)
     second = axes.legend(handles=theory, title="theory", loc="lower left", bbox_to_anchor=(1.01, -0.02))
     for legend in (first, second):

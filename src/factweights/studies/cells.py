@@ -15,7 +15,11 @@ from factweights.errors import UnknownNameError
 
 # The only functions a cell may call. Named here and not by import path, so that a spec read from a file
 # cannot run whatever it likes.
-FUNCTIONS = {"capacity": "factweights.studies.measure:measure_capacity"}
+FUNCTIONS = {
+    "capacity": "factweights.studies.measure:measure_capacity",
+    "recall": "factweights.studies.measure:measure_recall",
+    "recall-capacity": "factweights.studies.measure:measure_recall_capacity",
+}
 
 
 class Cell(BaseModel):

@@ -24,8 +24,10 @@ class MLPSeries(Series):
         return super().label.replace(",", f" ({self.note}),", 1) if self.note else super().label
 
 
-def trained(largest: int | None = None, alone: int | None = None) -> tuple[MLPSeries, ...]:
-    """All layers fitted, up to d = ``largest``, above m·d = ``alone`` with one seed.
+def trained(
+    largest: int | None = None, most: int | None = None, alone: int | None = None
+) -> tuple[MLPSeries, ...]:
+    """All layers fitted, up to d = ``largest`` and m·d = ``most``, above m·d = ``alone`` with one seed.
 
     Gates are SiLU: bilinear ones span d (d + 1) / 2 dimensions and no more, which small d with large m/d
     exceed. One random start each, as restarts cost most of the time and buy some per cent of facts.
@@ -38,6 +40,7 @@ def trained(largest: int | None = None, alone: int | None = None) -> tuple[MLPSe
             settings={"activation": activation, "max_evaluations": 250},
             note=note,
             largest=largest,
+            most=most,
             alone=alone,
             cost=cost,
         )
@@ -74,6 +77,6 @@ def constructed(most: int | None = None, alone: int | None = None) -> tuple[MLPS
 
 SERIES: dict[str, tuple[MLPSeries, ...]] = {
     "smoke": (*trained()[:2], *constructed()),  # ReLU fits fail more often, and failing takes the time
-    "laptop": (*trained(32, alone=1024), adam(16, 256), *constructed(8192, alone=1024)),
+    "laptop": (*trained(32, most=4096, alone=512), adam(16, 256), *constructed(4096, alone=512)),
     "paper": (*trained(), adam(32, 4096), *constructed()),
 }

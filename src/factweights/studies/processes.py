@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -91,10 +92,19 @@ def _hire(context: SpawnContext, work: Callable[[Task], Answer]) -> _Worker:
 
 
 def _serve(pipe: Connection, work: Callable[[Task], Answer]) -> None:
-    """Life of a worker: answer until the other end is closed."""
+    """Life of a worker: answer until the other end is closed, or until the parent is no more."""
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             pipe.send(work(pipe.recv()))
+
+
+def _leave_with_parent() -> None:
+    """A parent that was killed cannot end its workers, and a cell may take hours."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -15,10 +15,24 @@ from factweights.studies.cells import Study
 from factweights.studies.engine import run_cells
 from factweights.studies.fig1_left import Fig1Left
 from factweights.studies.fig1_right import Fig1Right
+from factweights.studies.fig4_left import Fig4Left
+from factweights.studies.fig4_right import Fig4Right
 from factweights.studies.fig6 import Fig6
+from factweights.studies.fig7 import Fig7
+from factweights.studies.fig8 import Fig8
+from factweights.studies.fig9 import Fig9
 from factweights.studies.kept import versions
 
-FIGURES = {"fig1-left": Fig1Left, "fig1-right": Fig1Right, "fig6": Fig6}
+FIGURES = {
+    "fig1-left": Fig1Left,
+    "fig1-right": Fig1Right,
+    "fig4-left": Fig4Left,
+    "fig4-right": Fig4Right,
+    "fig6": Fig6,
+    "fig7": Fig7,
+    "fig8": Fig8,
+    "fig9": Fig9,
+}
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ def reproduce(
         StudyError, OutputError, Interrupted: as in :func:`run_cells`.
     """
     if figure not in FIGURES:
-        raise UnknownNameError("figure", figure, FIGURES, f"(there is {', '.join(FIGURES)})")
+        raise UnknownNameError("figure", figure, FIGURES, f"(there are {', '.join(FIGURES)})")
     begun = time.perf_counter()
     study = FIGURES[figure].at_scale(scale) if study is None else study
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,60 @@
+"""The smallest MLP with which a recall transformer holds a task."""
+
+from collections.abc import Callable
+
+from factweights.errors import NotStorableError, SettingError
+from factweights.facts import RecallTask
+from factweights.methods.recall import RecallMethod, RecallSolution
+from factweights.progress import OnProgress, Progress, silent
+from factweights.prompt_certificate import verify_prompts
+from factweights.searching import threshold
+
+TOLERANCE = 0.04
+DRAWS = 8
+MOST = 4096
+
+
+def smallest_transformer(
+    task: RecallTask,
+    method_at: Callable[[int], RecallMethod],
+    *,
+    recall: float = 0.99,
+    seed: int = 0,
+    guess: int | None = None,
+    on_progress: OnProgress = silent,
+) -> RecallSolution:
+    """What ``method_at(width)`` finds at the smallest width that reaches ``recall``, to 4 % or neighbours.
+
+    Args:
+        task: the facts.
+        method_at: a width ↦ the method.
+        recall: share of fresh prompts that must be answered right.
+        seed: of the method and the prompts.
+        guess: width to begin with; by default facts over d of the method, where it has one.
+        on_progress: told after every width.
+
+    Raises:
+        SettingError: a recall outside (0, 1].
+        NotStorableError: no width up to 4,096 gets there, with the best recall seen.
+    """
+    if not 0 < recall <= 1:
+        raise SettingError(f"recall is in (0, 1], got {recall}")
+    found: dict[int, tuple[RecallSolution, float]] = {}
+
+    def fits(width: int) -> bool:
+        if width not in found:
+            solution = method_at(width).solve(task, seed=seed)
+            reached = verify_prompts(solution.memory, task, draws=DRAWS, seed=seed + 7).recall
+            found[width] = solution, reached
+            on_progress(Progress(len(found), None, f"width {width:,}: recall {reached:.4f}"))
+        return found[width][1] >= recall
+
+    first = guess or max(1, len(task) // getattr(method_at(1), "d", len(task)))
+    width = threshold(fits, first, TOLERANCE, most=MOST)[1]
+    if width > MOST:
+        best = max(r for _, r in found.values())
+        raise NotStorableError(
+            f"no width up to {MOST:,} reaches recall {recall:g}; the best was {best:.4f}. Give more heads or "
+            "a larger d"
+        )
+    return found[width][0]

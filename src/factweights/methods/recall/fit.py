@@ -1,0 +1,127 @@
+"""All weights of a recall transformer, fitted to the limit."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from factweights.errors import SettingError
+from factweights.facts import RecallTask
+from factweights.memories import RecallTransformer
+from factweights.methods.draws import streams
+from factweights.methods.recall.assembly import assemble, membership, token_groups
+from factweights.methods.recall.base import RecallMethod, RecallSolution, drawn_model
+from factweights.methods.recall.constructions import SHARPNESS
+from factweights.methods.recall.lookups import LookupFit, LookupShape
+from factweights.methods.recall.polish import polish
+from factweights.methods.recall.selectors import select
+from factweights.progress import OnProgress, silent
+from factweights.prompt_certificate import verify_prompts
+
+BLUNT = 6.0  # sharpness to begin with where groups cannot be told apart: gradients must still reach them
+TEST_DRAWS = 4
+
+
+@dataclass(frozen=True)
+class Fitted(RecallSolution):
+    """What a fit found; its steps are evaluations of the noise-free loss and of that over drawn prompts.
+
+    Attributes:
+        recall: share of fresh prompts that it answers right.
+        storable: whether that is as asked; False proves nothing about other weights.
+        clean: whether its heads could tell their groups from all other tokens, so that no noise was needed.
+        lookup_recall: what the noise-free problem came to.
+        polished: of the steps, those over drawn prompts.
+    """
+
+    recall: float
+    storable: bool
+    clean: bool
+    lookup_recall: float
+    polished: int
+
+
+@final
+@dataclass(frozen=True)
+class TransformerFit(RecallMethod):
+    """Attention first, facts second, noise last.
+
+    1. Heads share out subjects and relations and each finds a direction that tells its own from all other
+       tokens (:mod:`factweights.methods.recall.selectors`). Where that works, noise is gone.
+    2. Codes, output matrices and MLP are fitted to the noise-free sums, all facts at once
+       (:mod:`factweights.methods.recall.lookups`).
+    3. If recall on real prompts falls short, all weights are fitted from there on redrawn prompts
+       (:mod:`factweights.methods.recall.polish`).
+
+    Attributes:
+        d, heads, head_dim, width: sizes of the transformer.
+        recall: share of prompts that should be answered right.
+        mlp: ``relu``, ``gelu`` or ``gated``.
+        max_evaluations: of the noise-free loss.
+        polish_evaluations: of the loss over drawn prompts; 0 leaves step 3 out.
+    """
+
+    d: int
+    heads: int
+    head_dim: int
+    width: int
+    recall: float = 1.0
+    mlp: Literal["relu", "gelu", "gated"] = "relu"
+    max_evaluations: int = 6000
+    polish_evaluations: int = 1500
+
+    name: ClassVar[str] = "fit"
+    reference: ClassVar[str] = "model of arXiv 2412.06538; the fit is measured in the lab log"
+
+    def __post_init__(self) -> None:
+        if min(self.d, self.heads, self.head_dim, self.max_evaluations) < 1 or self.width < 0:
+            raise SettingError(
+                "d, heads, head_dim and max_evaluations are at least 1 and width at least 0, got "
+                f"{self.d}, {self.heads}, {self.head_dim}, {self.max_evaluations} and {self.width}"
+            )
+        if not 0 < self.recall <= 1 or self.polish_evaluations < 0:
+            raise SettingError(
+                f"recall is in (0, 1] and polish_evaluations at least 0, got {self.recall} and "
+                f"{self.polish_evaluations}"
+            )
+
+    def solve(self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent) -> Fitted:
+        """Fit ``task`` from random weights."""
+        model = drawn_model(
+            task,
+            d=self.d,
+            heads=self.heads,
+            head_dim=self.head_dim,
+            width=self.width,
+            seed=seed,
+            mlp=self.mlp,
+        )
+        group = token_groups(task, model.embeddings, self.heads, seed)
+        selectors = select(model.embeddings, membership(task, group, self.heads))
+        shape = LookupShape(code=self._code(group), width=self.width, mlp=self.mlp)
+        fit = LookupFit(task, model.unembeddings, group, shape, reserve=True, recall=self.recall)
+        lookups = fit.solve(streams(seed, self.name, 1)[0], self.max_evaluations, on_progress)
+        clean = selectors.clean and self.heads > 1
+        assemble(model, task, selectors, lookups, SHARPNESS if clean else BLUNT)
+        recall, spent = self._recall(model, task, seed), 0
+        if recall < self.recall and self.polish_evaluations:
+            model, _, spent = polish(
+                model,
+                task,
+                recall=self.recall,
+                max_evaluations=self.polish_evaluations,
+                seed=seed + 1,
+                on_progress=on_progress,
+            )
+            recall = self._recall(model, task, seed)
+        steps = lookups.evaluations + spent
+        return Fitted(model, steps, recall, recall >= self.recall, clean, lookups.recall, spent)
+
+    def _code(self, group: Int[Tensor, " z"]) -> int | None:
+        """Dimension of the codes; None where every token of a group has a dimension of its own."""
+        return None if int(torch.bincount(group).max()) <= min(self.head_dim, self.d - 1) else self.head_dim
+
+    def _recall(self, model: RecallTransformer, task: RecallTask, seed: int) -> float:
+        return verify_prompts(model, task, draws=TEST_DRAWS, seed=seed + 7_919).recall

@@ -1,0 +1,192 @@
+"""What subject and relation should write, so that their sum (and an MLP on it) picks the answer.
+
+With attention clean, a prompt for (s, r) arrives at the last position as x = p_s + p_r, whatever its noise.
+The lookups p_z ∈ R^d are values, and may be chosen; scores are U (x + MLP(x)).
+
+*Raw sums*, without an MLP: p_s = Σ_r u_{a*(s,r)} and p_r = Σ_{a ∈ A_r} u_a. For nearly orthonormal u_a the
+right answer scores 2, as it lies in both sums, and every other at most 1 if the A_r are disjoint: an
+intersection of two sets. Cross terms have variance about (R + D)/d.
+
+*Optimised*: p_s, p_r and the MLP minimise the pairwise squared hinge over all facts. Without an MLP that is
+convex.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from factweights.facts import RecallTask
+from factweights.memories.activations import activate
+from factweights.methods.hinge import Hinge
+from factweights.methods.lbfgs import Descent
+from factweights.progress import OnProgress, Progress, silent
+
+REPORT_EVERY = 100
+PAIRS = 30
+RESERVE = 0.1  # of the hinge's margin 1
+START = 1.0  # norm of a lookup at the start, against unembeddings of norm about 1
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """Values found, and how far they go.
+
+    Attributes:
+        codes: ``(S + R, e)`` one code for each subject and relation.
+        writers: ``(H, e, d)`` what turns the codes of a group's tokens into lookups, or None where the codes
+            are the lookups themselves.
+        group: ``(S + R,)`` group of each token.
+        mlp: the weights of the MLP by name, empty without one.
+        recall: share of the facts whose right answer scores highest, noise-free.
+        evaluations: of the loss over all facts.
+    """
+
+    codes: Float[Tensor, "z e"]
+    writers: Float[Tensor, "h e d"] | None
+    group: Int[Tensor, " z"]
+    mlp: dict[str, Tensor]
+    recall: float
+    evaluations: int
+
+    @property
+    def values(self) -> Float[Tensor, "z d"]:
+        """p_z of every subject and relation."""
+        if self.writers is None:
+            return self.codes
+        return torch.einsum("ze,zed->zd", self.codes, self.writers[self.group])
+
+
+def raw_sums(task: RecallTask, unembeddings: Float[Tensor, "a d"]) -> Float[Tensor, "z d"]:
+    """p_s = Σ_r u_{a*(s,r)} and p_r = Σ_{a ∈ A_r} u_a, ``(S + R, d)``."""
+    of_subject = unembeddings.new_zeros(task.n_subjects, unembeddings.shape[1])
+    of_subject.index_add_(0, task.subject.to(unembeddings.device), unembeddings[task.target])
+    return torch.cat([of_subject, task.answer_sets.to(unembeddings) @ unembeddings])
+
+
+@dataclass(frozen=True)
+class LookupShape:
+    """Sizes of a lookup problem: codes of dimension ``code`` (None: no writers), MLP of ``width`` neurons.
+
+    With ``fixed`` codes only the MLP is fitted.
+    """
+
+    code: int | None
+    width: int
+    mlp: str = "relu"
+    fixed: bool = False
+
+
+class LookupFit:
+    """The hinge over all facts as a function of flat weights: codes, writers, MLP."""
+
+    def __init__(
+        self,
+        task: RecallTask,
+        unembeddings: Float[Tensor, "a d"],
+        group: Int[Tensor, " z"],
+        shape: LookupShape,
+        *,
+        codes: Float[Tensor, "z e"] | None = None,
+        offset: Float[Tensor, " d"] | None = None,
+        reserve: bool = False,
+        recall: float = 1.0,
+    ) -> None:
+        """Set up the problem.
+
+        Args:
+            task: the facts.
+            unembeddings: of the answers.
+            group: of each subject and relation, for writers.
+            shape: what is fitted.
+            codes: where they are fixed.
+            offset: added to every sum, such as a residual around attention.
+            reserve: go on until margins are at least RESERVE, not just positive.
+            recall: share of the facts whose margins have to.
+        """
+        self.task, self.U, self.group, self.shape = task, unembeddings, group, shape
+        self.fixed_codes, self.offset, self.most = codes, offset, 1 - RESERVE if reserve else 1.0
+        self.need = math.ceil(recall * len(task) - 1e-9)
+        self.hinge = Hinge(task.target, task.n_answers)
+        self.recall, self.evaluations = 0.0, 0
+        d, z, m = unembeddings.shape[1], len(group), shape.width
+        groups = int(group.max()) + 1
+        e = d if shape.code is None else shape.code
+        self.names: dict[str, tuple[int, ...]] = {}
+        if not shape.fixed:
+            self.names["codes"] = (z, e)
+        if shape.code is not None and not shape.fixed:
+            self.names["writers"] = (groups, e, d)
+        if m:
+            self.names |= {"read": (m, d), "write": (m, d)}
+            self.names |= {"gate": (m, d)} if shape.mlp == "gated" else {"bias": (m,)}
+
+    def start(self, rng: np.random.Generator) -> Tensor:
+        """Random rows of norm START, zero biases."""
+        blocks = []
+        for name, shape in self.names.items():
+            w = rng.standard_normal(shape) * (START / np.sqrt(shape[-1]))
+            blocks.append(np.zeros(shape) if name == "bias" else w)
+        return torch.from_numpy(np.concatenate([b.ravel() for b in blocks])).to(self.U)
+
+    def split(self, x: Tensor) -> dict[str, Tensor]:
+        """The blocks of the flat weights by name."""
+        sizes = [int(np.prod(s)) for s in self.names.values()]
+        parts = zip(self.names.items(), x.split(sizes), strict=True)
+        return {name: part.view(shape) for (name, shape), part in parts}
+
+    def outputs(self, x: Tensor) -> Float[Tensor, "n d"]:
+        """F for every fact, noise-free."""
+        parts = self.split(x)
+        codes = parts["codes"] if self.fixed_codes is None else self.fixed_codes
+        if "writers" in parts:
+            codes = torch.einsum("ze,zed->zd", codes, parts["writers"][self.group])
+        y = codes[self.task.subject] + codes[self.task.relation_token]
+        y = y if self.offset is None else y + self.offset
+        if not self.shape.width:
+            return y
+        before = y @ parts["read"].T
+        if self.shape.mlp == "gated":
+            return y + (before * activate("silu", y @ parts["gate"].T)) @ parts["write"]
+        return y + activate(self.shape.mlp, before + parts["bias"]) @ parts["write"]
+
+    def __call__(self, x: Tensor) -> tuple[float, Tensor, bool]:
+        """(loss, gradient, every fact right by the margin asked for)."""
+        self.evaluations += 1
+        with torch.enable_grad():
+            leaf = x.detach().requires_grad_(True)
+            out = self.outputs(leaf)
+        e = self.hinge(out.detach(), self.U)
+        (gradient,) = torch.autograd.grad([out], [leaf], [e.features])
+        self.recall = float((e.worst < 1).double().mean())
+        return e.loss, gradient, int((e.worst < self.most).sum()) >= self.need
+
+    def solve(
+        self, rng: np.random.Generator, max_evaluations: int, on_progress: OnProgress = silent
+    ) -> Lookups:
+        """Minimise from a random start until enough facts are right or the evaluations run out."""
+        descent = Descent(self, self.start(rng), first_step=0.05, memory=PAIRS)
+        for upto in range(REPORT_EVERY, max_evaluations + REPORT_EVERY, REPORT_EVERY):
+            descent.run(min(upto, max_evaluations))
+            told = Progress(descent.evaluations, max_evaluations, f"lookups: recall {self.recall:.4f}")
+            on_progress(told)
+            if descent.decided or descent.stalled:
+                break
+        parts = self.split(descent.x)
+        codes = parts.pop("codes", self.fixed_codes)
+        if codes is None:  # names always hold codes unless they were given
+            raise AssertionError("a lookup fit has codes, its own or given ones")
+        z = self.outputs(descent.x) @ self.U.T
+        right = z.gather(1, self.task.target[:, None])[:, 0]
+        wrong = z.scatter(1, self.task.target[:, None], -torch.inf).amax(1)
+        return Lookups(
+            codes=codes,
+            writers=parts.pop("writers", None),
+            group=self.group,
+            mlp=parts,
+            recall=float((right > wrong).double().mean()),
+            evaluations=self.evaluations,
+        )

@@ -1,0 +1,128 @@
+"""The paper's recipe for the recall transformer: Adam on prompts drawn anew at every step."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from factweights.errors import SettingError
+from factweights.facts import RecallTask
+from factweights.memories import RecallTransformer
+from factweights.methods.draws import normal, streams
+from factweights.methods.recall.base import RecallMethod, drawn_model
+from factweights.methods.recall.record import Trained
+from factweights.methods.recall.training import Plan, train
+from factweights.progress import OnProgress, silent
+
+
+@final
+@dataclass(frozen=True)
+class PaperAdamTransformer(RecallMethod):
+    """Adam on the cross-entropy, 1,024 fresh prompts for each of at most 2^14 steps, float32.
+
+    Embeddings and unembeddings N(0, 1/d), kept. Weights begin at N(0, 1/fan-in), the dimension that each
+    matrix reads: 1/d for K, Q, V and the first layer, 1/(H d_h) for O, 1/m for the second layer; biases at 0.
+    The recipe is known from the paper, its initial weights are not, so these are ours. Training goes through
+    token counts (:class:`StackedTransformers`), which changes nothing but the time it takes.
+
+    Attributes:
+        d, heads, head_dim, width: sizes of the model.
+        learning_rate: Adam's, constant (the paper tries 1e-3, 3e-3 and 1e-2).
+        steps: at most.
+        batch: prompts for each step, facts drawn by the task's probabilities.
+        recall: stop when this share of facts is right at a look (the paper: 0.99).
+        look_every: steps between two looks.
+    """
+
+    d: int
+    heads: int
+    head_dim: int
+    width: int
+    learning_rate: int | float = 3e-3
+    steps: int = 2**14
+    batch: int = 1024
+    recall: int | float = 0.99
+    look_every: int = 64
+
+    name: ClassVar[str] = "paper-adam"
+    reference: ClassVar[str] = "recipe of arXiv 2412.06538, section 3 and appendix"
+
+    def __post_init__(self) -> None:
+        if not self.learning_rate > 0 or not 0 < self.recall <= 1:
+            raise SettingError(
+                f"{self.name} needs learning_rate > 0 and recall in (0, 1], got "
+                f"{self.learning_rate}, {self.recall}"
+            )
+        if min(self.d, self.heads, self.head_dim, self.batch, self.look_every) < 1:
+            raise SettingError(
+                f"{self.name} needs d, heads, head_dim, batch and look_every of at least 1, got {self.d}, "
+                f"{self.heads}, {self.head_dim}, {self.batch}, {self.look_every}"
+            )
+        if min(self.width, self.steps) < 0:
+            raise SettingError(
+                f"{self.name} needs width and steps of at least 0, got {self.width}, {self.steps}"
+            )
+
+    def solve(self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent) -> Trained:
+        """Train on ``task``.
+
+        Returns the weights that reached the goal, else the last ones, or the last finite ones of a look.
+        """
+        return train_stacked(task, [self], seeds=[seed], on_progress=on_progress)[0]
+
+    def start(self, task: RecallTask, *, seed: int) -> RecallTransformer:
+        """The model before the first step."""
+        model = drawn_model(
+            task, d=self.d, heads=self.heads, head_dim=self.head_dim, width=self.width, seed=seed
+        )
+        inner, names = self.heads * self.head_dim, ("key", "query", "value", "output", "read", "write")
+        fan_in = {"output": inner, "write": max(1, self.width)}
+        for name, rng in zip(names, streams(seed, self.name, len(names)), strict=True):
+            p = getattr(model, name).data
+            rows = p.numel() // p.shape[-1]
+            p.copy_(normal(rng, rows, p.shape[-1], p).view_as(p) / fan_in.get(name, self.d) ** 0.5)
+        return model
+
+
+def train_stacked(
+    tasks: RecallTask | Sequence[RecallTask],
+    recipes: Sequence[PaperAdamTransformer],
+    *,
+    seeds: Sequence[int],
+    on_progress: OnProgress = silent,
+) -> list[Trained]:
+    """Train many models at once: seeds, sizes, learning rates, tasks.
+
+    Each model learns what it would alone, up to rounding. All are padded to the largest, so put models of
+    like size together.
+
+    Args:
+        tasks: one for each model, or one for all.
+        recipes: one for each model; they share steps, batch and look_every.
+        seeds: one for each model.
+        on_progress: hears of every look.
+
+    Raises:
+        SettingError: lists of different lengths, recipes that differ in what they should share, or tasks with
+            prompts of different lengths.
+    """
+    tasks = [tasks] * len(recipes) if isinstance(tasks, RecallTask) else list(tasks)
+    if not recipes or not len(tasks) == len(recipes) == len(seeds):
+        raise SettingError(
+            "training takes one task, recipe and seed for each model and at least one, got "
+            f"{len(tasks)}, {len(recipes)} and {len(seeds)}"
+        )
+    shared = {(r.steps, r.batch, r.look_every) for r in recipes}
+    if len(shared) > 1:
+        raise SettingError(
+            f"recipes trained together share steps, batch and look_every, got {sorted(shared)}"
+        )
+    first = recipes[0]
+    return train(
+        [r.start(task, seed=seed) for r, task, seed in zip(recipes, tasks, seeds, strict=True)],
+        tasks,
+        Plan(first.steps, first.batch, first.look_every, first.name),
+        rates=[float(r.learning_rate) for r in recipes],
+        goals=[float(r.recall) for r in recipes],
+        seeds=seeds,
+        on_progress=on_progress,
+    )

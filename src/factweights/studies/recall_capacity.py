@@ -1,0 +1,284 @@
+"""Facts that trained transformers recall, against their parameters: figures 4 left and 7 to 9 share this."""
+
+import math
+from abc import ABC
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from factweights.studies.cells import Cell, Study
+from factweights.studies.fits import log_log_slope
+from factweights.studies.recall_families import ANSWERS, Family, facts_at, size_for_bits, task_sizes
+from factweights.studies.recall_series import RECALL, RecallSeries, adam, fitted
+from factweights.studies.series import at_scale, over_seeds
+from factweights.studies.straight import straight_line
+
+SIZES = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181)  # 2^3, 2^3.5, …, 2^7.5 rounded, as in the paper
+SHARES = (0.25, 0.5, 1.0, 2.0, 4.0)  # H d_h / d and m / d, as in the paper
+HEADS = 8
+GUIDE = 0.15  # facts for each parameter, the paper's guide
+ROUNDED = 1.5  # d_h and m are whole: off by this factor or more from what was asked, a point is left out
+
+Pair = tuple[float, float]
+# One pair for each of the nine quotients of H d_h and m, with little attention where both are large.
+NINE: tuple[Pair, ...] = (
+    (0.25, 4.0),
+    (0.5, 4.0),
+    (0.5, 2.0),
+    (1.0, 2.0),
+    (1.0, 1.0),
+    (2.0, 1.0),
+    (2.0, 0.5),
+    (4.0, 0.5),
+    (4.0, 0.25),
+)
+
+
+class Shape(BaseModel):
+    """A transformer with 8 heads.
+
+    Attributes:
+        d, head_dim, width: d, d_h and m.
+        attention, mlp: H d_h / d and m / d as they were asked for, before rounding.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    d: int
+    head_dim: int
+    width: int
+    attention: float
+    mlp: float
+
+    @classmethod
+    def of(cls, d: int, attention: float, mlp: float) -> "Shape | None":
+        """The nearest in whole numbers; None where that is too far away."""
+        asked = (attention * d / HEADS, mlp * d)
+        head_dim, width = (round(a) for a in asked)
+        if any(
+            n < 1 or not 1 / ROUNDED < n / a < ROUNDED for n, a in zip((head_dim, width), asked, strict=True)
+        ):
+            return None
+        return cls(d=d, head_dim=head_dim, width=width, attention=attention, mlp=mlp)
+
+    @property
+    def quotient(self) -> float:
+        """H d_h over m, as asked for."""
+        return self.attention / self.mlp
+
+    @property
+    def attention_parameters(self) -> int:
+        """4 H d_h d."""
+        return 4 * HEADS * self.head_dim * self.d
+
+    @property
+    def mlp_parameters(self) -> int:
+        """2 m d, as the paper counts."""
+        return 2 * self.width * self.d
+
+    @property
+    def parameters(self) -> int:
+        """Both."""
+        return self.attention_parameters + self.mlp_parameters
+
+
+class RecallCapacity(Study, ABC):
+    """The most facts over d, for several shares of attention and MLP.
+
+    Attributes:
+        scale: what the spec is called.
+        sizes: the d.
+        pairs: H d_h / d with m / d. Where d_h or m rounds to something off by a factor 1.5 or more, the
+            point is left out.
+        seeds: of tasks, training and prompts, the same for every point.
+        series: how the transformers are trained.
+        recall: the criterion.
+        low, high: smallest and largest S.
+        tolerance: relative width of a bracket of S.
+        fewest, most: points for which the paper's guide gives fewer or more facts are left out, and those for
+            which it gives more than S = ``high`` has; None for no such limit.
+        alone: points for which it gives more are measured with the first seed alone.
+    """
+
+    title: ClassVar[str]
+    family: ClassVar[Family]
+
+    scale: str
+    sizes: tuple[int, ...]
+    pairs: tuple[Pair, ...]
+    seeds: tuple[int, ...]
+    series: tuple[RecallSeries, ...]
+    recall: float = RECALL
+    low: int = 8
+    high: int = 512
+    tolerance: float = 0.05
+    fewest: float | None = 50
+    most: float | None = None
+    alone: float | None = None
+
+    @classmethod
+    def at_scale(cls, scale: str) -> "RecallCapacity":
+        """The spec called ``smoke`` (a minute), ``laptop`` (nine pairs) or ``paper`` (all of it).
+
+        Raises:
+            UnknownNameError: no such scale.
+        """
+
+        def spec(
+            sizes: int, pairs: Sequence[Pair], seeds: int, *series: RecallSeries, **more: Any
+        ) -> "Callable[[], RecallCapacity]":
+            return lambda: cls(
+                scale=scale,
+                sizes=SIZES[:sizes],
+                pairs=tuple(pairs),
+                seeds=tuple(range(seeds)),
+                series=series,
+                **more,
+            )
+
+        every = tuple(product(SHARES, SHARES))
+        return at_scale(
+            scale,
+            {
+                "smoke": spec(3, NINE[3:6], 1, fitted(400), tolerance=0.15, low=4, fewest=16, most=320),
+                "laptop": spec(7, NINE, 2, fitted(), most=2800, alone=1600),
+                "paper": spec(len(SIZES), every, 5, fitted(), adam(64)),
+            },
+        )
+
+    def cells(self) -> list[Cell]:
+        """One per series, pair, d and seed."""
+        return [
+            self._cell(s, shape, seed)
+            for s in self.series
+            for shape in self._shapes(s)
+            for seed in self._seeds(s, shape)
+        ]
+
+    def gather(self, results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+        """A series for each way of training and each quotient H d_h / m, with its slope; the guide."""
+        series, overall = [], []
+        for s in self.series:
+            by_quotient: dict[float, list[dict[str, Any]]] = defaultdict(list)
+            for shape in self._shapes(s):
+                found = [results[self._cell(s, shape, seed).hash] for seed in self._seeds(s, shape)]
+                by_quotient[shape.quotient].append(self._point(shape, found))
+            for quotient, points in sorted(by_quotient.items()):
+                series.append(
+                    self._gathered(s, points) | {"quotient": quotient, "label": self._label(s, quotient)}
+                )
+            every = [p for points in by_quotient.values() for p in points]
+            overall.append(
+                self._gathered(s, every) | {"label": f"{s.label}, all of them", "points": len(every)}
+            )
+        counts = [p["parameters"] for s in series for p in s["points"]]
+        return {
+            "figure": self.name,
+            "scale": self.scale,
+            "title": self.title,
+            "family": self.family,
+            "recall": self.recall,
+            "series": series,
+            "overall": overall,
+            "lines": _lines(min(counts), max(counts)) if counts else [],
+        }
+
+    def _shapes(self, series: RecallSeries) -> Iterator[Shape]:
+        for (attention, mlp), d in product(self.pairs, self.sizes):
+            shape = Shape.of(d, attention, mlp)
+            if shape is not None and self._wanted(shape) and (series.largest is None or d <= series.largest):
+                yield shape
+
+    def _label(self, series: RecallSeries, quotient: float) -> str:
+        return f"{series.label}, H d_h / m = {quotient_name(quotient)}, recall ≥ {self.recall:g}"
+
+    def _wanted(self, shape: Shape) -> bool:
+        expected = GUIDE * shape.parameters
+        enough = self.fewest is None or expected >= self.fewest
+        few = self.most is None or expected <= self.most
+        return enough and few and expected <= facts_at(self.family, self.high)
+
+    def _seeds(self, series: RecallSeries, shape: Shape) -> tuple[int, ...]:
+        few = self.alone is not None and GUIDE * shape.parameters > self.alone
+        return self.seeds[: 1 if few else series.seeds]
+
+    def _guess(self, shape: Shape) -> int:
+        """S at which the facts have as many bits as those of the paper's guide, a factor of 8 in answers."""
+        bits = GUIDE * math.log2(ANSWERS) * shape.parameters
+        return size_for_bits(self.family, bits, self.low, self.high)
+
+    def _cell(self, series: RecallSeries, shape: Shape, seed: int) -> Cell:
+        expected = GUIDE * shape.parameters
+        arguments = series.arguments(shape.d, HEADS, shape.head_dim, shape.width, seed)
+        search = {
+            "family": self.family,
+            "recall": self.recall,
+            "low": self.low,
+            "high": self.high,
+            "tolerance": self.tolerance,
+            "guess": self._guess(shape),
+        }
+        return Cell(
+            function="recall-capacity",
+            arguments={**arguments, **search},
+            cost=series.cost * (0.5 + (expected / 1000) ** 1.5 * (1 + shape.d / 32)),
+            label=f"{series.label}, d = {shape.d}, d_h = {shape.head_dim}, m = {shape.width}, seed {seed}",
+        )
+
+    def _point(self, shape: Shape, found: list[dict[str, Any]]) -> dict[str, Any]:
+        measured = over_seeds(found)
+        sizes = [run["size"] for result in found for run in result["runs"]]
+        answers = task_sizes(self.family, max(2, sorted(sizes)[len(sizes) // 2]))[2]
+        return {
+            **shape.model_dump(),
+            "heads": HEADS,
+            "attention_parameters": shape.attention_parameters,
+            "mlp_parameters": shape.mlp_parameters,
+            "parameters": shape.parameters,
+            **measured,
+            "sizes": sizes,
+            "probes": sum(len(run["probes"]) for result in found for run in result["runs"]),
+            "capped": any(run["bracket"][1] is None for run in measured["runs"]),
+            "guide": GUIDE * shape.parameters,
+            "per_parameter": measured["facts"] / shape.parameters,
+            "bits_per_parameter": measured["facts"] * math.log2(answers) / shape.parameters,
+        }
+
+    def _gathered(self, series: RecallSeries, points: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Points with the exponent of facts in parameters; those that hit the largest S or no S left out."""
+        used = [p for p in points if p["facts"] > 0 and not p["capped"]]
+        facts = [[run["facts"] for run in p["runs"]] for p in used]
+        exponent = None
+        if len({p["parameters"] for p in used}) > 1:
+            exponent = log_log_slope([p["parameters"] for p in used], facts).to_dict()
+        runs = [
+            (math.log(p["parameters"]), math.log(n))
+            for p, found in zip(used, facts, strict=True)
+            for n in found
+            if n > 0
+        ]
+        line = straight_line([x for x, _ in runs], [y for _, y in runs])
+        middle = math.exp(sum(math.log(p["per_parameter"]) for p in used) / len(used)) if used else None
+        return {
+            "method": series.method,
+            "settings": series.settings,
+            "recall": self.recall,
+            "points": list(points),
+            "exponent": exponent,
+            "line": None if line is None else line.to_dict(),
+            "per_parameter": middle,
+        }
+
+
+def quotient_name(quotient: float) -> str:
+    """1/4 or 4."""
+    return f"{quotient:g}" if quotient >= 1 else f"1/{1 / quotient:g}"
+
+
+def _lines(smallest: float, largest: float) -> list[dict[str, Any]]:
+    points = [[x, GUIDE * x] for x in (smallest, largest)]
+    label = f"{GUIDE:g} × parameters, recall ≥ 0.99, the paper's guide"
+    return [{"name": "paper-guide", "label": label, "points": points}]
