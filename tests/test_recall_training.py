@@ -202,7 +202,7 @@ def test_a_tiny_task_is_learnt() -> None:
         assert min(parts) > -1e-6
     assert len(heard) == len(training.steps) == len(training.to_dict()["recall"])
     assert "recall reached" in str(training)
-    assert RECIPE.settings()["method"] == "paper-adam-transformer"
+    assert RECIPE.settings()["method"] == "paper-adam"
 
 
 def test_many_at_once_stop_one_by_one() -> None:

@@ -49,7 +49,7 @@ def test_the_scales_are_what_they_say(figure):
 def test_every_ratio_up_to_d_32_is_fitted_on_a_laptop():
     cells = [c.arguments for c in Fig1Right.at_scale("laptop").cells()]
     fitted = {(c["d"], c["settings"]["width"] // c["d"]) for c in cells if c["method"] == "gated-fit"}
-    assert fitted == {(d, ratio) for d in SIZES if d <= 32 for ratio in RATIOS}
+    assert fitted == {(d, ratio) for d in SIZES if d <= 32 for ratio in RATIOS if ratio * d**2 <= 4096}
     closed = {c["d"] for c in cells if c["method"] == "gated-hebbian"}
     assert max(closed) == 64
 
