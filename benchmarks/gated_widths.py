@@ -33,13 +33,13 @@ QUICK = 512  # most facts under --quick
 TABLES = ((True, "tied"), (False, "separate"))
 
 
-def print_builds(seeds: int) -> None:
+def print_builds(seeds: int, most: int) -> None:
     """Seconds, evaluations and recall of one build at the given widths."""
     print(
         f"{'d':>4} {'N':>6} {'tables':>9} {'width':>6} {'parameters':>11} {'recall':>7} {'starts':>7} "
         f"{'evaluations':>12} {'build s':>8} {'slowest':>8}"
     )
-    for d, n, m in TARGETS:
+    for d, n, m in (t for t in TARGETS if t[1] <= most):
         for tied, tables in TABLES:
             seconds, solutions, recalls = [], [], []
             for seed in range(seeds):
@@ -88,12 +88,15 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--builds", action="store_true", help="only the builds at given widths")
     parser.add_argument("--quick", action="store_true", help=f"only up to {QUICK} facts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     GatedFit(2).store(Associations.spherical(8, 4))  # imports
-    print_builds(arguments.seeds)
-    print_widths(arguments.seeds, QUICK if arguments.quick else max(n for _, n, _ in SIZES))
+    most = QUICK if arguments.quick else max(n for _, n, _ in SIZES)
+    print_builds(arguments.seeds, most)
+    if not arguments.builds:
+        print_widths(arguments.seeds, most)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class GatedFit(LayeredFit[GatedMemory]):
         noise_recall: share of facts that should be right under it.
         margin: relative margin γ that the facts should have:
             ⟨v_f − v_y, F(k)⟩ ≥ γ ‖F(k)‖ max_y ‖v_y‖ for every other y.
-        max_evaluations: over all starts; None takes 4,000 for small problems and down to 1,000 for large.
+        max_evaluations: over all starts; None takes 4,000 for small problems and down to 1,500 for large.
     """
 
     width: int

@@ -17,7 +17,7 @@ M = TypeVar("M", bound=Memory)
 F = TypeVar("F", bound="LayeredFit[Any]")
 
 
-USUAL, LEAST = 4000, 1000  # evaluations up to FREE scores, and for many more
+USUAL, LEAST = 4000, 1500  # evaluations up to FREE scores, and for many more
 FREE = 1 << 18  # facts × outputs
 
 

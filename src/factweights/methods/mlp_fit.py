@@ -24,7 +24,7 @@ class MLPFit(LayeredFit[MLPMemory]):
         noise: key noise of this norm under which the facts should be right as well.
         noise_recall: share of facts that should be right under it.
         margin: relative margin that the facts should have, see :class:`GatedFit`.
-        max_evaluations: over all starts; None takes 4,000 for small problems and down to 1,000 for large.
+        max_evaluations: over all starts; None takes 4,000 for small problems and down to 1,500 for large.
     """
 
     width: int
