@@ -21,7 +21,10 @@ from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.methods.recall.lookups import Lookups
 from factweights.methods.recall.polish import write_directions
-from factweights.methods.recall.selectors import Selectors, balanced_groups
+from factweights.methods.recall.selectors import Selectors, balanced_groups, select
+
+GROUPINGS = 12  # ways to share out the tokens that are tried until one can be selected cleanly
+REGROUPED = 1_000_003  # between the seeds of those
 
 
 def heads_for(task: RecallTask, head_dim: int) -> int:
@@ -43,6 +46,26 @@ def token_groups(
     subjects = balanced_groups(embeddings[:S], min(of_subjects, S), seed)
     relations = balanced_groups(embeddings[S : S + R], min(heads - of_subjects, R), seed)
     return torch.cat([subjects, of_subjects + relations])
+
+
+def selected_groups(
+    task: RecallTask, embeddings: Float[Tensor, "v d"], heads: int, seed: int, tries: int = GROUPINGS
+) -> tuple[Int[Tensor, " z"], Selectors]:
+    """Groups that heads can tell from all other tokens, with directions that do; or the best of the tries.
+
+    Near the limit of separability one grouping fails by a single token where the next one works.
+    """
+    best: tuple[Int[Tensor, " z"], Selectors] | None = None
+    for n in range(tries):
+        group = token_groups(task, embeddings, heads, seed + REGROUPED * n)
+        selectors = select(embeddings, membership(task, group, heads))
+        if best is None or selectors.margin > best[1].margin:
+            best = group, selectors
+        if selectors.clean or heads == 1:
+            break
+    if best is None:
+        raise SettingError(f"tries is {tries}; give at least 1")
+    return best
 
 
 def membership(task: RecallTask, group: Int[Tensor, " z"], heads: int) -> Bool[Tensor, "h v"]:

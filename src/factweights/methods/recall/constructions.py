@@ -11,10 +11,10 @@ from factweights.errors import NotStorableError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.methods.draws import streams
-from factweights.methods.recall.assembly import assemble, membership, token_groups
+from factweights.methods.recall.assembly import assemble, selected_groups
 from factweights.methods.recall.base import RecallSolution, drawn_model
 from factweights.methods.recall.lookups import LookupFit, Lookups, LookupShape, raw_sums
-from factweights.methods.recall.selectors import Selectors, select
+from factweights.methods.recall.selectors import Selectors
 from factweights.progress import OnProgress, silent
 from factweights.prompt_certificate import prompt_margins
 from factweights.searching import threshold
@@ -78,8 +78,7 @@ def build(
     model = drawn_model(
         task, d=d, heads=heads, head_dim=head_dim, width=width, seed=seed, mlp=plan.mlp, dtype=torch.float64
     )
-    group = token_groups(task, model.embeddings, heads, seed)
-    selectors = select(model.embeddings, membership(task, group, heads))
+    group, selectors = selected_groups(task, model.embeddings, heads, seed)
     lookups = _lookups(task, plan, model, group, seed, on_progress)
     if not _fits_heads(group, head_dim, d):
         raise NotStorableError(

@@ -11,12 +11,11 @@ from factweights.errors import SettingError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.methods.draws import streams
-from factweights.methods.recall.assembly import assemble, membership, token_groups
+from factweights.methods.recall.assembly import assemble, selected_groups
 from factweights.methods.recall.base import RecallMethod, RecallSolution, drawn_model
 from factweights.methods.recall.constructions import SHARPNESS
 from factweights.methods.recall.lookups import LookupFit, LookupShape
 from factweights.methods.recall.polish import polish
-from factweights.methods.recall.selectors import select
 from factweights.progress import OnProgress, silent
 from factweights.prompt_certificate import verify_prompts
 
@@ -52,8 +51,9 @@ class TransformerFit(RecallMethod):
        tokens (:mod:`factweights.methods.recall.selectors`). Where that works, noise is gone.
     2. Codes, output matrices and MLP are fitted to the noise-free sums, all facts at once
        (:mod:`factweights.methods.recall.lookups`).
-    3. If recall on real prompts falls short, all weights are fitted from there on redrawn prompts
-       (:mod:`factweights.methods.recall.polish`).
+    3. Where noise was left and recall on real prompts falls short, all weights are fitted from there on
+       redrawn prompts (:mod:`factweights.methods.recall.polish`). Clean attention is saturated, and nothing
+       that step 2 could not fit has ever been gained by this.
 
     Attributes:
         d, heads, head_dim, width: sizes of the transformer.
@@ -98,15 +98,14 @@ class TransformerFit(RecallMethod):
             seed=seed,
             mlp=self.mlp,
         )
-        group = token_groups(task, model.embeddings, self.heads, seed)
-        selectors = select(model.embeddings, membership(task, group, self.heads))
+        group, selectors = selected_groups(task, model.embeddings, self.heads, seed)
         shape = LookupShape(code=self._code(group), width=self.width, mlp=self.mlp)
         fit = LookupFit(task, model.unembeddings, group, shape, reserve=True, recall=self.recall)
         lookups = fit.solve(streams(seed, self.name, 1)[0], self.max_evaluations, on_progress)
         clean = selectors.clean and self.heads > 1
         assemble(model, task, selectors, lookups, SHARPNESS if clean else BLUNT)
         recall, spent = self._recall(model, task, seed), 0
-        if recall < self.recall and self.polish_evaluations:
+        if recall < self.recall and self.polish_evaluations and not clean:
             model, _, spent = polish(
                 model,
                 task,

@@ -39,9 +39,14 @@ class Selectors:
     outside: float
 
     @property
+    def margin(self) -> float:
+        """By how much the worst token of all is on its side of EOS; 1 where all went well."""
+        return min(self.inside, -self.outside)
+
+    @property
     def clean(self) -> bool:
         """Whether sharpness alone takes all attention off the other tokens."""
-        return self.inside > 0.5 and self.outside < -0.5
+        return self.margin > 0.5
 
 
 def select(
