@@ -10,7 +10,7 @@ from factweights.memories import RecallTransformer
 from factweights.methods.draws import normal, streams
 from factweights.methods.recall.base import RecallMethod, drawn_model
 from factweights.methods.recall.record import Trained
-from factweights.methods.recall.training import Plan, train
+from factweights.methods.recall.training import Schedule, train
 from factweights.progress import OnProgress, silent
 
 
@@ -120,7 +120,7 @@ def train_stacked(
     return train(
         [r.start(task, seed=seed) for r, task, seed in zip(recipes, tasks, seeds, strict=True)],
         tasks,
-        Plan(first.steps, first.batch, first.look_every, first.name),
+        Schedule(first.steps, first.batch, first.look_every, first.name),
         rates=[float(r.learning_rate) for r in recipes],
         goals=[float(r.recall) for r in recipes],
         seeds=seeds,

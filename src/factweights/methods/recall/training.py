@@ -26,7 +26,7 @@ BETAS, EPS = (0.9, 0.999), 1e-8
 
 
 @dataclass(frozen=True)
-class Plan:
+class Schedule:
     """What models trained together share.
 
     Attributes:
@@ -45,7 +45,7 @@ class Plan:
 def train(
     models: Sequence[RecallTransformer],
     tasks: Sequence[RecallTask],
-    plan: Plan,
+    plan: Schedule,
     *,
     rates: Sequence[float],
     goals: Sequence[float],
@@ -145,7 +145,7 @@ class _Run:
         self,
         models: Sequence[RecallTransformer],
         tasks: Sequence[RecallTask],
-        plan: Plan,
+        plan: Schedule,
         rates: Sequence[float],
         goals: Sequence[float],
         seeds: Sequence[int],
