@@ -17,7 +17,7 @@ from factweights.methods.recall import (
     train_stacked,
 )
 from factweights.methods.recall.batches import Drawing
-from factweights.methods.recall.training import Plan, train
+from factweights.methods.recall.training import Schedule, train
 
 TASKS = [
     RecallTask.random(6, 5, 3, noise=9, length=14),
@@ -29,7 +29,7 @@ SIZES = [
     {"d": 14, "heads": 2, "head_dim": 5, "width": 7},
     {"d": 6, "heads": 1, "head_dim": 2, "width": 0},
 ]
-PLAN = Plan(steps=20, batch=32, look_every=10, name="test")
+PLAN = Schedule(steps=20, batch=32, look_every=10, name="test")
 
 
 def models(dtype=torch.float64, scale: float = 0.7) -> list[RecallTransformer]:
