@@ -101,6 +101,34 @@ class Flow(Shown):
         """The loss at any times of the solved interval, in nats."""
         return np.array([self.system.loss(np.asarray(self.solution(t))) for t in times])
 
+    def frames(self, n: int) -> dict[str, Any]:
+        """Probabilities at ``n`` times for ``factweights.plots``, denser where they change.
+
+        The times are evenly spread over the path of the probabilities, half of it by distance, half by time.
+
+        Raises:
+            SettingError: fewer than two frames.
+        """
+        if n < 2:
+            raise SettingError(f"an animation has at least 2 frames, got {n}")
+        grid = np.linspace(0.0, self.end, max(128, 2 * n))
+        walked, last = [0.0], self.probabilities(0.0).ravel()
+        for t in grid[1:]:
+            here = self.probabilities(t).ravel()
+            walked.append(walked[-1] + float(np.linalg.norm(here - last)))
+            last = here
+        even = np.array(walked) / max(walked[-1], 1e-300) + grid / self.end
+        times = np.interp(np.linspace(0, even[-1], n), even, grid)
+        return {
+            "figure": "frames",
+            "times": times.tolist(),
+            "probabilities": [self.probabilities(t) for t in times.tolist()],
+            "relation": self.task.relation.tolist(),
+            "stages": [s.to_dict() for s in self.stages],
+            "loss": list(zip(self.trace.times, self.trace.loss, strict=True)),
+            "relation_entropy": self.relation_entropy,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers; the loss as pairs (time, loss)."""
         return {

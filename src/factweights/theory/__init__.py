@@ -4,6 +4,7 @@ from factweights.theory.delta import delta, pooled_probabilities
 from factweights.theory.dynamics import (
     growth_time,
     paper_condition,
+    plateau_time,
     rate_ratio,
     relation_rate,
     subject_rate,
@@ -70,6 +71,7 @@ __all__ = [
     "paper_condition",
     "paper_guide",
     "paper_mlp_count",
+    "plateau_time",
     "pooled_probabilities",
     "power_law_loss",
     "rate_ratio",

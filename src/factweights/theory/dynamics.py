@@ -55,3 +55,11 @@ def rate_ratio(subjects: float, relations: float, answers: float) -> float:
     """λ_rel/λ_sub = S/√(R D) × √((1 − 1/R)/(1 − 1/D)): above 1 relations are learnt first; inf for D = 1."""
     slow = subject_rate(subjects, relations, answers)
     return relation_rate(relations, answers) / slow if slow else math.inf
+
+
+def plateau_time(subjects: float, relations: float, answers: float, init: float) -> float:
+    """(1/λ_sub − 1/λ_rel) ln(1/(α √A)), A = R D: between relations and subjects; 0 where these come first."""
+    outputs = relations * answers
+    slow = growth_time(subject_rate(subjects, relations, answers), init, outputs)
+    fast = growth_time(relation_rate(relations, answers), init, outputs)
+    return max(0.0, slow - fast) if math.isfinite(fast) else 0.0
