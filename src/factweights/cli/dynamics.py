@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, recall_task
 
-FRAMES, MOVING = 6, 90  # times drawn in a panel, and in a folder of frames or an animation
+MOVING = 90  # times drawn in a folder of frames or an animation
 
 
 def dynamics(
@@ -69,7 +69,7 @@ def dynamics(
         embeddings: Of the steps' model.
         d: Dimension of random embeddings.
         seed: Of the task, a random start, and the prompts.
-        panel: Picture of the probabilities at six times (PNG, SVG or PDF).
+        panel: Picture of the probabilities at the ends of the stages (PNG, SVG or PDF).
         frames: Folder for the probabilities at ninety times, one PNG each.
         animation: GIF of the same.
     """
@@ -121,8 +121,8 @@ def _draw(flow: Any, pictures: dict[str, Path | None]) -> None:
     from factweights import plots
 
     if (path := pictures["panel"]) is not None:
-        plots.save(plots.frames_panel(flow.frames(FRAMES)), path)
-    moving = flow.frames(MOVING) if pictures["frames"] or pictures["animation"] else {}
+        plots.save(plots.frames_panel(flow.frames(flow.telling_times())), path)
+    moving = flow.frames(flow.spread_times(MOVING)) if pictures["frames"] or pictures["animation"] else {}
     if (path := pictures["frames"]) is not None:
         plots.save_frames(moving, path)
     if (path := pictures["animation"]) is not None:

@@ -123,7 +123,7 @@ def _print_recall(series: dict[str, Any]) -> None:
 def _print_stages(series: dict[str, Any]) -> None:
     from factweights.cli.output import print_table
 
-    print(series["label"])
+    print(series["label"].replace("\n", " "))
     rows = []
     for run in series["runs"]:
         told = [f"{number(s['start'])} – {number(s['end'])}" for s in run["stages"]]

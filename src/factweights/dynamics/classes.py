@@ -16,7 +16,9 @@ from jaxtyping import Bool, Float, Int
 
 from factweights.dynamics.population import Array, Population
 
-TOLERANCE = 1e-9  # derivatives that differ by less, relative to the largest, are the same sum in another order
+TOLERANCE = (
+    1e-9  # derivatives that differ by less, relative to the largest, are the same sum in another order
+)
 CONFIRMED = 2
 
 
@@ -128,9 +130,7 @@ class Classes:
         )
 
 
-def _hash_pairs(
-    w: Int[Array, "n k"], O: Int[Array, "n k a"], right: Bool[Array, "n a"]
-) -> "np.ndarray":
+def _hash_pairs(w: Int[Array, "n k"], O: Int[Array, "n k a"], right: Bool[Array, "n a"]) -> "np.ndarray":
     """``(N, A)`` uint64, the same for answers that see the same classes."""
     h = right.astype(np.uint64)
     for j in range(w.shape[1]):

@@ -157,7 +157,9 @@ def descend(
             if step // look_every % 64 == 0:
                 on_progress(Progress(step, steps, f"step {step:,}, loss {looks.rows[-1][0]:.3f}"))
         if step < steps:
-            counts, facts, weight = draw(task, batch, rng) if fixed is None and batch else fixed or looks.fixed
+            counts, facts, weight = (
+                draw(task, batch, rng) if fixed is None and batch else fixed or looks.fixed
+            )
             model.step(counts, facts, weight, rate)
     trace = looks.trace()
     return Descent(
@@ -214,7 +216,14 @@ class _Model:
     """v and W, and the steps they take."""
 
     def __init__(
-        self, task: RecallTask, attention: str, embeddings: str, d: int | None, start: str, init: float, seed: int
+        self,
+        task: RecallTask,
+        attention: str,
+        embeddings: str,
+        d: int | None,
+        start: str,
+        init: float,
+        seed: int,
     ) -> None:
         self.task, self.attention = task, attention
         self.target = task.target.numpy()

@@ -17,7 +17,17 @@ from factweights.dynamics.population import Array, Population, softmax
 from factweights.dynamics.rates import Rate, measured_rates, theory_rates
 from factweights.dynamics.starts import start_weights
 from factweights.dynamics.systems import FullSystem, ReducedSystem, System
-from factweights.dynamics.trace import GOAL, TOLERANCE, Plateau, Stage, Trace, find_plateau, find_stages, losses
+from factweights.dynamics.trace import (
+    GOAL,
+    TOLERANCE,
+    Plateau,
+    Stage,
+    Trace,
+    crossing,
+    find_plateau,
+    find_stages,
+    losses,
+)
 from factweights.errors import FactweightsError, SettingError, UnknownNameError
 from factweights.facts import RecallTask
 from factweights.progress import OnProgress, Progress, silent
@@ -101,28 +111,35 @@ class Flow(Shown):
         """The loss at any times of the solved interval, in nats."""
         return np.array([self.system.loss(np.asarray(self.solution(t))) for t in times])
 
-    def frames(self, n: int) -> dict[str, Any]:
-        """Probabilities at ``n`` times for ``factweights.plots``, denser where they change.
+    def telling_times(self) -> list[float]:
+        """The start, the ends of the stages, the plateau, half of it, and the end: enough to see what happens."""
+        half = crossing(self.trace.times, self.trace.loss, self.plateau.loss / 2)
+        ends = [s.end for s in self.stages if s.end is not None]
+        return sorted({0.0, *ends, self.plateau.time, self.end if half is None else half, self.end})
 
-        The times are evenly spread over the path of the probabilities, half of it by distance, half by time.
+    def spread_times(self, n: int) -> list[float]:
+        """``n`` times, half of them by the clock and half by how far the probabilities move.
 
         Raises:
-            SettingError: fewer than two frames.
+            SettingError: fewer than two.
         """
         if n < 2:
             raise SettingError(f"an animation has at least 2 frames, got {n}")
         grid = np.linspace(0.0, self.end, max(128, 2 * n))
-        walked, last = [0.0], self.probabilities(0.0).ravel()
+        walked, last = [0.0], self.probabilities(0.0)
         for t in grid[1:]:
-            here = self.probabilities(t).ravel()
+            here = self.probabilities(float(t))
             walked.append(walked[-1] + float(np.linalg.norm(here - last)))
             last = here
         even = np.array(walked) / max(walked[-1], 1e-300) + grid / self.end
-        times = np.interp(np.linspace(0, even[-1], n), even, grid)
+        return np.interp(np.linspace(0, even[-1], n), even, grid).tolist()
+
+    def frames(self, times: Sequence[float]) -> dict[str, Any]:
+        """Probabilities at these times, as :mod:`factweights.plots.frames` draws them."""
         return {
             "figure": "frames",
-            "times": times.tolist(),
-            "probabilities": [self.probabilities(t) for t in times.tolist()],
+            "times": list(times),
+            "probabilities": [self.probabilities(t) for t in times],
             "relation": self.task.relation.tolist(),
             "stages": [s.to_dict() for s in self.stages],
             "loss": list(zip(self.trace.times, self.trace.loss, strict=True)),

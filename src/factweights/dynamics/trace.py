@@ -54,9 +54,7 @@ class Trace(Shown):
         loss, relation, subject, kl, grad, accuracy = (
             tuple(map(float, column)) for column in zip(*rows, strict=True)
         )
-        by_role = {
-            role: tuple(map(float, x)) for role, x in zip(ROLES, np.stack(attention, 1), strict=True)
-        }
+        by_role = {role: tuple(map(float, x)) for role, x in zip(ROLES, np.stack(attention, 1), strict=True)}
         return cls(tuple(map(float, times)), loss, relation, subject, kl, grad, by_role, accuracy)
 
     def to_dict(self) -> dict[str, Any]:

@@ -58,9 +58,7 @@ def _draw_runs(axes: Axes, series: dict[str, Any], data: dict[str, Any]) -> None
                 ("subject_loss", style.RED, (0, (2, 1.2))),
             ):
                 label = f"its {key.removesuffix('_loss')} part"
-                axes.plot(
-                    curves["times"], curves[key], color=colour, linestyle=dashes, label=label, **look
-                )
+                axes.plot(curves["times"], curves[key], color=colour, linestyle=dashes, label=label, **look)
             axes.plot(
                 curves["times"],
                 np.minimum(curves["kl"], 10),
@@ -80,7 +78,9 @@ def _draw_runs(axes: Axes, series: dict[str, Any], data: dict[str, Any]) -> None
             )
     entropy = data["relation_entropy"]
     axes.axhline(entropy, color=style.GREY, linewidth=1, linestyle=(0, (6, 3)), zorder=1)
-    axes.annotate(f"H(a|r) = {entropy:.3f}", (1, entropy), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    axes.annotate(
+        f"H(a|r) = {entropy:.3f}", (1, entropy), xycoords=("axes fraction", "data"), ha="right", va="bottom"
+    )
     marks: dict[str, Any] = {"color": style.PURPLE, "linestyle": (0, (4, 2)), "linewidth": 1.2, "zorder": 1}
     for k, t in enumerate(data["paper_stages"]):
         axes.axvline(t, label="ends of the stages as published" if k == 0 else None, **marks)

@@ -9,7 +9,14 @@ from matplotlib.ticker import FuncFormatter
 
 from factweights.plots import style
 
-_STARTS = ((style.ORANGE, "o"), (style.BLUE, "s"), (style.GREEN, "^"), (style.RED, "D"), (style.PURPLE, "v"), (style.SKY, "P"))
+_STARTS = (
+    (style.ORANGE, "o"),
+    (style.BLUE, "s"),
+    (style.GREEN, "^"),
+    (style.RED, "D"),
+    (style.PURPLE, "v"),
+    (style.SKY, "P"),
+)
 
 
 def phase_diagram(data: dict[str, Any]) -> Figure:
@@ -18,7 +25,7 @@ def phase_diagram(data: dict[str, Any]) -> Figure:
     Left, smallest KL from the relation-only predictor against the derived ratio; right, the same flows against
     the paper's. Where the points of all shapes fall on one line, the ratio is the one that matters.
     """
-    figure, panels = style.new_panels(12.6, 5.6, 2)
+    figure, panels = style.new_panels(13.6, 5.8, 2)
     handles = []
     for axes, key in zip(panels, ("rate_ratio", "paper_ratio"), strict=True):
         axes.axhline(data["tolerance"], color=style.BLACK, linewidth=1.2, zorder=1)
@@ -35,8 +42,8 @@ def phase_diagram(data: dict[str, Any]) -> Figure:
     kls = [f["smallest_kl"] for series in data["series"] for f in series["flows"]]
     panels[0].set_ylim(min(kls) / 2, 2 * max(kls))
     panels[0].set_ylabel("smallest KL(p(·|r) ‖ p̂) on the way, nats")
-    panels[0].set_xlabel("λ_rel/λ_sub = S/√(RD) × √((1 − 1/R)/(1 − 1/D))")
-    panels[1].set_xlabel("S / (8 R √(2D)): theorem 6 promises the stage from 1 on")
+    panels[0].set_xlabel("λ_rel/λ_sub: S/√(RD) × √((1 − 1/R)/(1 − 1/D))", fontsize=11)
+    panels[1].set_xlabel("S / (8R√(2D)): theorem 6 asks for 1 or more", fontsize=11)
     panels[0].annotate(
         "hallucination stage",
         (0.02, data["tolerance"]),
@@ -54,15 +61,19 @@ def phase_diagram(data: dict[str, Any]) -> Figure:
 
 
 def _draw(
-    axes: Axes, flows: list[dict[str, Any]], key: str, colour: str, marker: str, label: str, filled: bool = True
+    axes: Axes,
+    flows: list[dict[str, Any]],
+    key: str,
+    colour: str,
+    marker: str,
+    label: str,
+    filled: bool = True,
 ) -> Line2D:
     x = [f[key] for f in flows]
     y = [max(f["smallest_kl"], 1e-5) for f in flows]
     face = colour if filled else "none"
     look: dict[str, Any] = {"markersize": 4.5, "markerfacecolor": face, "markeredgecolor": colour}
-    return axes.plot(
-        x, y, linestyle="none", marker=marker, label=label, alpha=0.75, zorder=3, **look
-    )[0]
+    return axes.plot(x, y, linestyle="none", marker=marker, label=label, alpha=0.75, zorder=3, **look)[0]
 
 
 def _draw_others(axes: Axes, flows: list[dict[str, Any]], key: str) -> list[Line2D]:
@@ -70,11 +81,12 @@ def _draw_others(axes: Axes, flows: list[dict[str, Any]], key: str) -> list[Line
     drawn = []
     tables = [f for f in flows if f["kind"] == "random"]
     if tables:
-        drawn.append(_draw(axes, tables, key, style.BLACK, "x", f"random tables, {tables[0]['init']:g}", False))
+        drawn.append(
+            _draw(axes, tables, key, style.BLACK, "x", f"random tables, {tables[0]['init']:g}", False)
+        )
     for k, exponent in enumerate(sorted({f["exponent"] for f in flows if f["kind"] == "zipf"})):
         here = [f for f in flows if f["kind"] == "zipf" and f["exponent"] == exponent]
         colour = (style.SKY, style.PURPLE, style.RED, style.GREY)[k % 4]
         label = f"Zipf subjects, exponent {exponent:g}, {here[0]['init']:g}"
         drawn.append(_draw(axes, here, key, colour, "osD^"[k % 4], label, False))
     return drawn
-

@@ -56,7 +56,7 @@ class Fig5(Study):
         flow = results[self._flow().hash]
         descent = {
             "kind": "descent",
-            "label": f"stochastic gradient descent, rate {self.rate:g}, {self.batch:,} prompts a step",
+            "label": f"stochastic gradient descent,\nrate {self.rate:g}, {self.batch:,} prompts a step",
             "runs": runs,
         }
         exact = {"kind": "flow", "label": "exact population gradient flow", "runs": [flow]}

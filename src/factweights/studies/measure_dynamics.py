@@ -88,10 +88,16 @@ def measure_descent(
         times, loss = np.asarray(found.trace.times), np.asarray(found.trace.loss)
         exact = flow.loss_at(np.minimum(times, flow.end).tolist())
         off = np.abs(loss / exact - 1)
+        # a step multiplies what grows at rate λ by 1 + ηλ and not e^{ηλ}: it lags by the factor ln(1 + ηλ)/(ηλ)
+        grown = found.rate * flow.rates["subject"].theory
+        lag = float(np.log1p(grown) / grown)
+        late = np.abs(loss / flow.loss_at(np.minimum(times * lag, flow.end).tolist()) - 1)
         told["off_flow"] = {
             "largest": float(off.max()),
             "at": float(times[off.argmax()]),
             "median": float(np.median(off)),
+            "lag": lag,
+            "largest_with_lag": float(late.max()),
             "of_first": float(np.abs(loss - exact).max() / exact[0]),
         }
     return told

@@ -20,7 +20,8 @@ class PhaseDiagram(Study):
     Attributes:
         scale: what the spec is called.
         shapes: (R, D).
-        ratios: S/√(R D) aimed at; S is the nearest multiple of D, so that tables are balanced.
+        ratios: S/√(R D) aimed at; S is the nearest multiple of D, so that tables are balanced. To these comes
+            the first S that theorem 6 speaks of.
         inits: α of the balanced start.
         zipf_shapes, exponents, zipf_init: the same with Zipf-distributed subjects.
         random_shapes, seeds: random tables, at ``zipf_init``.
@@ -102,7 +103,8 @@ class PhaseDiagram(Study):
     def _points(self) -> list[tuple[dict[str, Any], Cell]]:
         wanted: list[dict[str, Any]] = []
         for R, D in self.shapes:
-            for S in self._sizes(R, D, self.ratios):
+            promised = D * math.ceil(theory.paper_condition(R, D) / D)
+            for S in sorted({*self._sizes(R, D, self.ratios), promised}):
                 wanted += [_point("balanced", S, R, D, init=init) for init in self.inits]
         few = self.ratios[3::2]
         for R, D in self.zipf_shapes:
@@ -141,7 +143,9 @@ class PhaseDiagram(Study):
             here = [f for f in flows if (f["relations"], f["answers"]) == (R, D)]
             shown = [f["subjects"] for f in here if f["shown"]]
             first = min(shown, default=None)
-            without = [f["subjects"] for f in here if not f["shown"] and (first is None or f["subjects"] < first)]
+            without = [
+                f["subjects"] for f in here if not f["shown"] and (first is None or f["subjects"] < first)
+            ]
             told.append(
                 {
                     "relations": R,
