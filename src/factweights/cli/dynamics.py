@@ -42,8 +42,8 @@ def dynamics(
     """Follow a linear-attention model while it learns a recall task, and tell its stages.
 
     Solves the population's gradient flow exactly; no prompts are drawn. With `--descend` it takes steps of
-    gradient descent on drawn prompts instead. The hallucination stage is where KL(p(·|r) ‖ p̂) ≤ tolerance: the
-    relation is known and nothing of the subject.
+    gradient descent on drawn prompts instead. The hallucination stage is where KL(p(·|r) ‖ p̂) ≤ tolerance:
+    the relation is known and nothing of the subject.
 
     Example: `factweights dynamics --subjects 16 --relations 4 --answers 8 --init 1e-5 --json`
 

@@ -1,9 +1,9 @@
 """Which weights stay equal: the symmetries of a table found by looking at where the flow goes.
 
-A table with symmetries (subjects with like answers, answers asked equally often) and a start that respects them
-has weights that never part. Instead of searching for permutations, the classes are refined until the flow keeps
-them: begin with weights that start equal; give every class a random value; weights of one class whose
-derivatives differ go apart; repeat until nothing changes. The field is analytic, so a partition that is kept
+A table with symmetries (subjects with like answers, answers asked equally often) and a start that respects
+them has weights that never part. Instead of searching for permutations, the classes are refined until the
+flow keeps them: begin with weights that start equal; give every class a random value; weights of one class
+whose derivatives differ go apart; repeat until nothing changes. The field is analytic, so a partition that is kept
 at a random point of its subspace is kept, with probability one, everywhere on it, and that subspace is
 invariant. Two further rounds at fresh points guard against coincidences.
 """
@@ -58,13 +58,13 @@ class Classes:
     Attributes:
         w: ``(Z,)`` class of each w(z).
         O: ``(Z A,)`` class of each O(a, z), token by token.
-        first_w, first_O: the first weight of each class.
+        first_w, first_o: the first weight of each class.
     """
 
     w: Int[Array, " z"]
     O: Int[Array, " za"]
     first_w: Int[Array, " i"]
-    first_O: Int[Array, " j"]
+    first_o: Int[Array, " j"]
 
     @classmethod
     def of(cls, population: Population, w: Float[Array, " z"], O: Float[Array, "z a"]) -> "Classes":
@@ -84,7 +84,7 @@ class Classes:
             some_O = some_O.reshape(O.shape)
             g = population.drive(population.residuals(population.logits(some_w, some_O)))
             terms = some_O * g
-            # the answers' terms may cancel to nothing but rounding, so their sizes set the scale, not their sum
+            # terms may cancel to nothing but rounding, so their sizes set the scale, not their sum
             label_w = _split(label_w, terms.sum(1), float(np.abs(terms).sum(1).max()))
             label_O = _split(label_O, (some_w[:, None] * g).ravel())
             calm = calm + 1 if label_w.max() + label_O.max() == before else 0
@@ -93,7 +93,7 @@ class Classes:
     @property
     def trivial(self) -> bool:
         """Whether no two weights are of one class."""
-        return len(self.first_w) == len(self.w) and len(self.first_O) == len(self.O)
+        return len(self.first_w) == len(self.w) and len(self.first_o) == len(self.O)
 
     def kinds(self, population: Population) -> Kinds:
         """The kinds of facts and answers."""

@@ -1,7 +1,7 @@
 """Gradient descent in steps, on the mean prompt or on prompts drawn anew, to compare with the flow.
 
-Only v = W_KQ φ(EOS) and W = W_OV are trained, as in section 5 of arXiv 2412.06538. With token scores a = Φ v and
-token values O = U W Φᵀ a batch of prompts is its token counts C alone:
+Only v = W_KQ φ(EOS) and W = W_OV are trained, as in section 5 of arXiv 2412.06538. With token scores a = Φ v
+and token values O = U W Φᵀ a batch of prompts is its token counts C alone:
 
     linear   logits = (C ⊙ a) Oᵀ        softmax   logits = (C ⊙ e^a) Oᵀ / (C e^a)
 
@@ -130,11 +130,11 @@ def descend(
         rate: learning rate, constant.
         steps: to take.
         batch: prompts drawn anew for every step; None for plain gradient descent on the mean prompt of every
-            fact, or, where embeddings are random and noise tokens therefore differ, on 8 fixed prompts of each.
+            fact, or, where embeddings are random and noise tokens therefore differ, on 8 fixed prompts each.
         attention: ``linear`` or ``softmax``.
         embeddings: ``one-hot``, or ``random``: rows of Φ and U drawn from N(0, 1/d) and kept.
         d: dimension of random embeddings; as many as tokens if None.
-        start: ``uniform``: all weights α; ``balanced``: W = α and v = α √(rows of W + 1); ``random``: N(0, α²).
+        start: ``uniform``: all weights α; ``balanced``: W = α, v = α √(rows of W + 1); ``random``: N(0, α²).
         init: α.
         look_every: steps between readings.
         tolerance, goal: of the stages, in nats.

@@ -112,9 +112,9 @@ class Flow(Shown):
         return np.array([self.system.loss(np.asarray(self.solution(t))) for t in times])
 
     def telling_times(self) -> list[float]:
-        """The start, the ends of the stages, the plateau, half of it, and the end: enough to see what happens."""
+        """The start, the ends of the stages, the plateau, half of it: enough to see what happens."""
         half = crossing(self.trace.times, self.trace.loss, self.plateau.loss / 2)
-        ends = [s.end for s in self.stages if s.end is not None]
+        ends = [s.end for s in self.stages[:-1] if s.end is not None]
         return sorted({0.0, *ends, self.plateau.time, self.end if half is None else half, self.end})
 
     def spread_times(self, n: int) -> list[float]:
@@ -206,9 +206,9 @@ def gradient_flow(
 ) -> Flow:
     """Solve the population gradient flow of linear attention over orthonormal embeddings, exactly.
 
-    No prompts are drawn (see :class:`Population`). Weights that a symmetry of the table keeps equal become one
-    variable (see :class:`Classes`). Up to 256 variables are solved by LSODA, which turns to stiff formulae where
-    it must; more by DOP853, as the flow is only mildly stiff and Jacobians of thousands of variables are not.
+    No prompts are drawn (see :class:`Population`). Weights that a symmetry of the table keeps equal become
+    one variable (see :class:`Classes`). Up to 256 variables are solved by LSODA, which turns to stiff formulae
+    where it must; more by DOP853, as the flow is only mildly stiff and Jacobians of thousands of variables are not.
 
     Args:
         task: facts, their probabilities, T and noise tokens.
@@ -317,7 +317,7 @@ def _role_means(p: Population) -> np.ndarray:
 def _check(goal: float, tolerance: float, rtol: float, end: float | None, solver: str) -> None:
     if solver not in SOLVERS:
         raise UnknownNameError("solver", solver, SOLVERS, f"(there are {', '.join(SOLVERS)})")
-    if not (0 < goal and 0 < tolerance and 0 < rtol < 1):
+    if not (goal > 0 and tolerance > 0 and 0 < rtol < 1):
         raise SettingError(
             f"goal and tolerance are above 0 and rtol between 0 and 1, got {goal}, {tolerance}, {rtol}"
         )
@@ -329,7 +329,7 @@ def _system(p: Population, w: Float[Array, " z"], O: Float[Array, "z a"], reduce
     if reduce:
         classes = Classes.of(p, w, O)
         # a few merged weights are not worth the gathering
-        if len(classes.first_w) + len(classes.first_O) <= (w.size + O.size) // 2:
+        if len(classes.first_w) + len(classes.first_o) <= (w.size + O.size) // 2:
             return ReducedSystem(p, classes)
     return FullSystem(p)
 
@@ -337,10 +337,6 @@ def _system(p: Population, w: Float[Array, " z"], O: Float[Array, "z a"], reduce
 def _solve(
     system: System, y: Float[Array, " y"], end: float, goal: float, rtol: float, init: float, solver: str
 ) -> tuple[OdeSolution, int]:
-    def above_goal(_: float, y: np.ndarray) -> float:
-        return system.loss(y) - goal
-
-    above_goal.terminal = True
     if system.loss(y) <= goal:
         raise SettingError(f"the loss is {system.loss(y):.3g} at the start, not above its goal {goal}")
     field_at = partial(_field, system)
@@ -351,7 +347,7 @@ def _solve(
         method=solver,
         rtol=rtol,
         atol=rtol * init / 100,
-        events=above_goal,
+        events=_Above(system, goal),
         dense_output=True,
     )
     if found.status < 0 or not np.isfinite(found.y[:, -1]).all():
@@ -359,6 +355,18 @@ def _solve(
             f"{solver} gave up at t = {found.t[-1]:.4g}: {found.message}; try another solver or rtol"
         )
     return found.sol, int(found.nfev)
+
+
+class _Above:
+    """Zero where the loss comes down to its goal, which ends the flow."""
+
+    terminal = True
+
+    def __init__(self, system: System, goal: float) -> None:
+        self.system, self.goal = system, goal
+
+    def __call__(self, _: float, y: np.ndarray) -> float:
+        return self.system.loss(y) - self.goal
 
 
 def _field(system: System, _: float, y: np.ndarray) -> np.ndarray:

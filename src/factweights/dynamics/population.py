@@ -84,7 +84,7 @@ class Population:
 
     @cached_property
     def pace(self) -> Float[Array, " z"]:
-        """``(Z,)`` 1, and 1/noise tokens for the noise token: the gradient is shared out among all of them."""
+        """``(Z,)`` 1, and 1/noise tokens for the noise token: they share the gradient among them."""
         pace = np.ones(self.n_tokens)
         if self.n_noise:
             pace[-1] = 1 / self.n_noise

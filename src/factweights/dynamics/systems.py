@@ -130,21 +130,21 @@ class ReducedSystem(System):
     """One variable for each class of weights that stay equal.
 
     Claim: if the classes are invariant (see :class:`Classes`), the reduced flow is the full flow. Facts whose
-    prompts see the same classes have the same logits, so one fact of each kind is computed, and of its answers
-    one of each kind, with its multiplicity.
+    prompts see the same classes have the same logits, so one fact of each kind is computed, and of its
+    answers one of each kind, with its multiplicity.
     """
 
     def __init__(self, population: Population, classes: Classes) -> None:
         p = self.population = population
         self.classes = classes
         self.n_w = len(classes.first_w)
-        self.size = self.n_w + len(classes.first_O)
+        self.size = self.n_w + len(classes.first_o)
         kinds = self._kinds = classes.kinds(p)
         self._ln_many = np.log(kinds.many)
         self._pull = _pull(p, classes, kinds.of)
-        self._w_of_O = classes.w[classes.first_O // p.n_answers]  # the w before each class of O
+        self._w_of_O = classes.w[classes.first_o // p.n_answers]  # the w before each class of O
         by_token = classes.O.reshape(p.n_tokens, p.n_answers)
-        self._many = np.zeros((self.n_w, len(classes.first_O)))  # ⟨O(z), ·⟩ over the classes of O
+        self._many = np.zeros((self.n_w, len(classes.first_o)))  # ⟨O(z), ·⟩ over the classes of O
         for k, z in enumerate(classes.first_w):
             np.add.at(self._many[k], by_token[z], 1)
         many = np.round(1 / p.pace)
@@ -166,7 +166,7 @@ class ReducedSystem(System):
 
     def pack(self, w: Float[Array, " z"], O: Float[Array, "z a"]) -> Float[Array, " y"]:
         """The first weight of each class."""
-        return np.concatenate([w[self.classes.first_w], O.ravel()[self.classes.first_O]])
+        return np.concatenate([w[self.classes.first_w], O.ravel()[self.classes.first_o]])
 
     def unpack(self, y: Float[Array, " y"]) -> tuple[Float[Array, " z"], Float[Array, "z a"]]:
         """Every weight that of its class."""
@@ -192,7 +192,7 @@ class ReducedSystem(System):
 def _pull(population: Population, classes: Classes, of: np.ndarray) -> "sparse.csr_array | np.ndarray":
     """``(classes of O, kinds)``: g of the first weight of each class from ρ of each kind of answer."""
     p, A = population, population.n_answers
-    token, answer = np.divmod(classes.first_O, A)
+    token, answer = np.divmod(classes.first_o, A)
     by_token = sparse.csr_array(p.gather)
     rows, columns, values = [], [], []
     for o, (z, a) in enumerate(zip(token, answer, strict=True)):
@@ -201,7 +201,7 @@ def _pull(population: Population, classes: Classes, of: np.ndarray) -> "sparse.c
         rows.append(np.full(len(facts), o))
         columns.append(of[facts, a])
         values.append(by_token.data[low:high])
-    shape = (len(classes.first_O), int(of.max()) + 1)
+    shape = (len(classes.first_o), int(of.max()) + 1)
     found = sparse.coo_array(
         (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape
     ).tocsr()

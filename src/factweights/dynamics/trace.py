@@ -29,7 +29,7 @@ class Trace(Shown):
         subject_loss: its subject part −ln p̂(a | A_r). Both add up to ``loss``.
         kl: KL(p(·|r) ‖ p̂(·|s,r)) in nats, averaged over facts: how far from the relation-only predictor.
         grad_norm: ‖∇ loss‖ over all trained weights.
-        attention: for each of subject, relation, noise and eos what attention gives them in a mean prompt: w(z)
+        attention: for each of subject, relation, noise and eos what attention gives them in a mean prompt: w
             of a linear model (noise: T − 3 times it), the share of a softmax one.
         accuracy: share of facts whose answer scores above every other one. Not what stages are told by.
     """
@@ -50,7 +50,7 @@ class Trace(Shown):
         rows: Sequence[Sequence[float]],
         attention: Sequence[np.ndarray],
     ) -> "Trace":
-        """From rows (loss, relation part, subject part, KL, gradient norm, accuracy) and attention by ROLES."""
+        """From rows (loss, relation part, subject part, KL, gradient norm, accuracy) and attention."""
         loss, relation, subject, kl, grad, accuracy = (
             tuple(map(float, column)) for column in zip(*rows, strict=True)
         )
@@ -128,8 +128,8 @@ def find_plateau(trace: Trace, *, tolerance: float = TOLERANCE) -> Plateau:
 def find_stages(trace: Trace, *, tolerance: float = TOLERANCE, goal: float = GOAL) -> tuple[Stage, ...]:
     """Initial, hallucination and convergence, told by KL and loss, never by accuracy.
 
-    *Hallucination* is where KL(p(·|r) ‖ p̂) ≤ ``tolerance``, the interval of theorem 6 of arXiv 2412.06538: from
-    the first time on that this holds until it no longer does. *Initial* is before it. *Convergence* begins
+    *Hallucination* is where KL(p(·|r) ‖ p̂) ≤ ``tolerance``, the interval of theorem 6 of arXiv 2412.06538:
+    from the first time on that this holds until it no longer does. *Initial* is before it. *Convergence* begins
     where it ends and is over when the loss is at most ``goal``. A model that is never so near to the
     relation-only predictor has no hallucination stage; its convergence begins where it is nearest. Times
     between readings are interpolated.

@@ -107,8 +107,8 @@ def watch_training(
     """
     if min(steps, batch, look_every) < 1 or not rate > 0:
         raise SettingError(
-            f"steps, batch and look_every are at least 1 and rate above 0, got {steps}, {batch}, {look_every} "
-            f"and {rate}"
+            f"steps, batch and look_every are at least 1 and rate above 0, got {steps}, {batch}, "
+            f"{look_every} and {rate}"
         )
     begun = time.perf_counter()
     memory = RecallTransformer(**model.config()).to(device=model.device, dtype=model.dtype)

@@ -1,6 +1,6 @@
 """Probabilities p̂(a | s, r) over time: a panel of frames, the frames one by one, or an animation.
 
-Data, ready for JSON: ``times``, ``probabilities`` (one ``(N, A)`` table for each time), ``relation`` ``(N,)``,
+Data: ``times``, ``probabilities`` (one ``(N, A)`` table for each time), ``relation`` ``(N,)``,
 ``stages`` as of a flow, ``loss`` as pairs (time, loss), and ``relation_entropy``.
 """
 
@@ -30,6 +30,7 @@ def frames_panel(data: dict[str, Any]) -> Figure:
     figure = _empty(2.1 * n + 1.2, 5.4)
     grid = figure.add_gridspec(2, n, height_ratios=(2, 1))
     tables = _tables(data)
+    mesh = None
     for k, (t, table) in enumerate(zip(data["times"], tables, strict=True)):
         axes = figure.add_subplot(grid[0, k])
         mesh = _draw_table(axes, table)

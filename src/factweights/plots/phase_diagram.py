@@ -22,8 +22,8 @@ _STARTS = (
 def phase_diagram(data: dict[str, Any]) -> Figure:
     """Draw the data of :class:`factweights.studies.phase_diagram.PhaseDiagram`.
 
-    Left, smallest KL from the relation-only predictor against the derived ratio; right, the same flows against
-    the paper's. Where the points of all shapes fall on one line, the ratio is the one that matters.
+    Left, smallest KL from the relation-only predictor against the derived ratio; right, the same flows
+    against the paper's. Where the points of all shapes fall on one line, the ratio is the one that matters.
     """
     figure, panels = style.new_panels(13.6, 5.8, 2)
     handles = []

@@ -1,4 +1,4 @@
-"""Figure 5 of arXiv 2412.06538: sequential learning, as the published stochastic run and as the exact flow."""
+"""Figure 5 of arXiv 2412.06538: sequential learning, the published stochastic run and the exact flow."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, final

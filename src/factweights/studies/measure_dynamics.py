@@ -88,7 +88,7 @@ def measure_descent(
         times, loss = np.asarray(found.trace.times), np.asarray(found.trace.loss)
         exact = flow.loss_at(np.minimum(times, flow.end).tolist())
         off = np.abs(loss / exact - 1)
-        # a step multiplies what grows at rate λ by 1 + ηλ and not e^{ηλ}: it lags by the factor ln(1 + ηλ)/(ηλ)
+        # a step multiplies what grows at rate λ by 1 + ηλ and not e^{ηλ}: it lags by ln(1 + ηλ)/(ηλ)
         grown = found.rate * flow.rates["subject"].theory
         lag = float(np.log1p(grown) / grown)
         late = np.abs(loss / flow.loss_at(np.minimum(times * lag, flow.end).tolist()) - 1)

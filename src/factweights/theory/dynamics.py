@@ -1,7 +1,7 @@
-"""When a linear-attention model learns relations and subjects: growth rates, times and the paper's condition.
+"""When a linear-attention model learns relations and subjects: growth rates and the paper's condition.
 
-After section 5 of arXiv 2412.06538, for balanced tables of S subjects, R relations and D answers for each. The
-rates are derived for this project: at a start near 0 the flow of token z is linear, dw = ⟨O, g⟩ and dO = w g
+After section 5 of arXiv 2412.06538, for balanced tables of S subjects, R relations and D answers for each.
+The rates are derived for this project: at a start near 0 the flow of token z is linear, dw = ⟨O, g⟩ and dO = w g
 with g(z) = E[count of z × (e_{a*} − p̂)], so w grows as e^{‖g‖ t}.
 """
 
@@ -45,7 +45,7 @@ def growth_time(rate: float, init: float, outputs: float) -> float:
 
 
 def paper_condition(relations: float, answers: float) -> float:
-    """8 R √(2 D): from that many subjects on, theorem 6 of arXiv 2412.06538 promises a hallucination stage."""
+    """8 R √(2 D): from that many subjects on, theorem 6 of arXiv 2412.06538 promises a plateau."""
     at_least("relations", relations, 1)
     at_least("answers", answers, 1)
     return 8 * relations * math.sqrt(2 * answers)
