@@ -3,9 +3,9 @@
 A table with symmetries (subjects with like answers, answers asked equally often) and a start that respects
 them has weights that never part. Instead of searching for permutations, the classes are refined until the
 flow keeps them: begin with weights that start equal; give every class a random value; weights of one class
-whose derivatives differ go apart; repeat until nothing changes. The field is analytic, so a partition that is kept
-at a random point of its subspace is kept, with probability one, everywhere on it, and that subspace is
-invariant. Two further rounds at fresh points guard against coincidences.
+whose derivatives differ go apart; repeat until nothing changes. The field is analytic, so a partition that is
+kept at a random point of its subspace is kept, with probability one, everywhere on it, and that subspace is
+invariant. A further round at a fresh point guards against coincidences.
 """
 
 from dataclasses import dataclass

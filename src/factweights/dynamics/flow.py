@@ -207,8 +207,9 @@ def gradient_flow(
     """Solve the population gradient flow of linear attention over orthonormal embeddings, exactly.
 
     No prompts are drawn (see :class:`Population`). Weights that a symmetry of the table keeps equal become
-    one variable (see :class:`Classes`). Up to 256 variables are solved by LSODA, which turns to stiff formulae
-    where it must; more by DOP853, as the flow is only mildly stiff and Jacobians of thousands of variables are not.
+    one variable (see :class:`Classes`). Up to 256 variables are solved by LSODA, which turns to stiff
+    formulae where it must; more by DOP853, as the flow is only mildly stiff and a Jacobian of thousands of
+    variables costs more than small steps.
 
     Args:
         task: facts, their probabilities, T and noise tokens.

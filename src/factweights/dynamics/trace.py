@@ -129,8 +129,8 @@ def find_stages(trace: Trace, *, tolerance: float = TOLERANCE, goal: float = GOA
     """Initial, hallucination and convergence, told by KL and loss, never by accuracy.
 
     *Hallucination* is where KL(p(·|r) ‖ p̂) ≤ ``tolerance``, the interval of theorem 6 of arXiv 2412.06538:
-    from the first time on that this holds until it no longer does. *Initial* is before it. *Convergence* begins
-    where it ends and is over when the loss is at most ``goal``. A model that is never so near to the
+    from the first time on that this holds until it no longer does. *Initial* is before it. *Convergence*
+    begins where it ends and is over when the loss is at most ``goal``. A model that is never so near to the
     relation-only predictor has no hallucination stage; its convergence begins where it is nearest. Times
     between readings are interpolated.
 

@@ -30,14 +30,14 @@ def frames_panel(data: dict[str, Any]) -> Figure:
     figure = _empty(2.1 * n + 1.2, 5.4)
     grid = figure.add_gridspec(2, n, height_ratios=(2, 1))
     tables = _tables(data)
-    mesh = None
+    meshes = []
     for k, (t, table) in enumerate(zip(data["times"], tables, strict=True)):
         axes = figure.add_subplot(grid[0, k])
-        mesh = _draw_table(axes, table)
+        meshes.append(_draw_table(axes, table))
         axes.set_title(f"t = {t:,.4g}\n{stage_at(data['stages'], t)}", fontsize=10)
         if k == 0:
             axes.set(xlabel="answers", ylabel="facts, by relation")
-    bar = figure.colorbar(mesh, ax=figure.axes[-1], pad=0.03, aspect=30)
+    bar = figure.colorbar(meshes[-1], ax=figure.axes[-1], pad=0.03, aspect=30)
     bar.set_label("p̂(a | s, r)")
     below = figure.add_subplot(grid[1, :])
     _draw_loss(below, data)

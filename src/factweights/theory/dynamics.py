@@ -1,8 +1,8 @@
 """When a linear-attention model learns relations and subjects: growth rates and the paper's condition.
 
 After section 5 of arXiv 2412.06538, for balanced tables of S subjects, R relations and D answers for each.
-The rates are derived for this project: at a start near 0 the flow of token z is linear, dw = ⟨O, g⟩ and dO = w g
-with g(z) = E[count of z × (e_{a*} − p̂)], so w grows as e^{‖g‖ t}.
+The rates are derived for this project: at a start near 0 the flow of token z is linear, dw = ⟨O, g⟩ and
+dO = w g with g(z) = E[count of z × (e_{a*} − p̂)], so w grows as e^{‖g‖ t}.
 """
 
 import math
