@@ -50,7 +50,7 @@ def _draw_runs(axes: Axes, series: dict[str, Any], data: dict[str, Any]) -> None
         curves = run["curves"]
         many = len(series["runs"])
         name = {0: f"loss, {many} seeds" if many > 1 else "loss"}.get(k)
-        look: dict[str, Any] = {"linewidth": 1.8, "zorder": 3}
+        look: dict[str, Any] = {"linewidth": 1.8, "zorder": 3 if k else 4}
         axes.plot(curves["times"], curves["loss"], color=style.BLACK, label=name, **look)
         if k == 0:
             for key, colour, dashes in (

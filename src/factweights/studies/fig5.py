@@ -70,6 +70,7 @@ class Fig5(Study):
             "paper_stages": [self.rate * step for step in PAPER_STAGES],
             "relation_entropy": flow["relation_entropy"],
             "series": [descent, exact],
+            "lines": [],
         }
 
     def _descent(self, seed: int) -> Cell:

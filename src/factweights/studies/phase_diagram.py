@@ -96,6 +96,7 @@ class PhaseDiagram(Study):
                 }
                 for init in self.inits
             ],
+            "lines": [],
             "others": [f for f in flows if f["kind"] != "balanced"],
             "settings": len(flows),
         }
