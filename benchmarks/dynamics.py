@@ -91,9 +91,9 @@ def descents(seeds: int) -> None:
         task = RecallTask.random(S, 4, 8, noise=20)
         watched = fw.watch_training(model.start(task, seed=0), task, rate=rate, steps=2000, batch=256)
         print(f"\nrecall transformer by Adam, S = {S}, random table:\n{watched}")
-        print(
-            f"  accuracy at the plateau {np.interp(find_plateau(watched.trace).time, watched.trace.times, watched.trace.accuracy):.3f}"
-        )
+        trace = watched.trace
+        there = np.interp(find_plateau(trace).time, trace.times, trace.accuracy)
+        print(f"  accuracy at the plateau {there:.3f}")
 
 
 def phases(folder: Path) -> None:
@@ -107,7 +107,8 @@ def phases(folder: Path) -> None:
         print(
             f"  λ_rel/λ_sub: largest without {max(f['rate_ratio'] for f in without):.2f}, smallest with "
             f"{min(f['rate_ratio'] for f in with_it):.2f}; S/(8R√(2D)): largest without "
-            f"{max(f['paper_ratio'] for f in without):.3f}, smallest with {min(f['paper_ratio'] for f in with_it):.3f}"
+            f"{max(f['paper_ratio'] for f in without):.3f}, smallest with "
+            f"{min(f['paper_ratio'] for f in with_it):.3f}"
         )
     for kind in ("zipf", "random"):
         for exponent in sorted({f["exponent"] for f in data["others"] if f["kind"] == kind}):

@@ -1,6 +1,8 @@
 """Figure 5, the phase diagram, pictures of the probabilities, and ``factweights dynamics``."""
 
+import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +137,13 @@ def test_the_command_takes_steps_and_draws(capsys, tmp_path):
     assert "leave --descend out" in refused(capsys, *TASK, *steps, "--panel", str(panel))
     assert "--subjects" in refused(capsys, "--subjects", "3")
     assert "above 0" in refused(capsys, *TASK[:-2], "--init", "0")
+
+
+def test_the_command_promises_its_keys(capsys):
+    path = Path(__file__).resolve().parent.parent / "scripts" / "build_docs.py"
+    spec = importlib.util.spec_from_file_location("build_docs_for_dynamics", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert set(asked(capsys, *TASK)) == set(module.KEYS["dynamics"].split(", "))

@@ -1,9 +1,7 @@
 """``factweights dynamics``."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import Any, Literal
 
 from factweights.cli.options import Flag, Json, recall_task
 
@@ -29,7 +27,7 @@ def dynamics(
     descend: Flag = False,
     rate: float = 0.1,
     steps: int = 8192,
-    batch: Annotated[int, Parameter(help="Prompts for each step; 0 for the mean prompt.")] = 1024,
+    batch: int = 1024,
     attention: Literal["linear", "softmax"] = "linear",
     embeddings: Literal["one-hot", "random"] = "one-hot",
     d: int | None = None,
@@ -65,6 +63,7 @@ def dynamics(
         descend: Take steps instead of solving the flow.
         rate: Learning rate of the steps.
         steps: How many.
+        batch: Prompts for each step; 0 for the mean prompt.
         attention: Of the steps' model.
         embeddings: Of the steps' model.
         d: Dimension of random embeddings.
