@@ -116,8 +116,8 @@ def phases(folder: Path) -> None:
             shown = [f["rate_ratio"] for f in here if f["shown"]]
             rest = [f["rate_ratio"] for f in here if not f["shown"]]
             print(
-                f"{kind} {exponent:g}: smallest λ_rel/λ_sub with {min(shown, default=0):.2f}, largest without "
-                f"{max(rest, default=0):.2f}; length over the equal-frequency law "
+                f"{kind} {exponent:g}: smallest λ_rel/λ_sub with {min(shown, default=0):.2f}, largest "
+                f"without {max(rest, default=0):.2f}; length over the equal-frequency law "
                 f"{[round(f['length'] / f['law'], 2) for f in here if f['shown'] and f['rate_ratio'] >= 4]}"
             )
 

@@ -151,15 +151,15 @@ def test_an_independent_integration_at_high_precision_agrees(published):
 
 def test_stiff_solvers_agree(published):
     for solver in ("Radau", "BDF"):
-        other = fw.gradient_flow(FIG5, start="uniform", end=450.0, solver=solver, rtol=1e-9)
-        assert other.loss_at([200.0, 440.0]) == pytest.approx(published.loss_at([200.0, 440.0]), rel=1e-4)
+        other = fw.gradient_flow(FIG5, start="uniform", end=260.0, solver=solver)
+        assert other.loss_at([170.0, 250.0]) == pytest.approx(published.loss_at([170.0, 250.0]), rel=1e-4)
 
 
 @pytest.mark.parametrize("start", ["balanced", "uniform", "random"])
 def test_what_the_flow_conserves(start):
-    flow = fw.gradient_flow(FIG5, start=start, init=1e-3)
-    assert flow.conservation_error < 1e-6
-    assert fw.gradient_flow(FIG5, start=start, init=1e-3, rtol=1e-3).conservation_error > 1e-9  # it measures
+    how = {"start": start, "init": 1e-3, "end": 240.0}
+    assert fw.gradient_flow(FIG5, **how).conservation_error < 1e-6
+    assert fw.gradient_flow(FIG5, **how, rtol=1e-3).conservation_error > 1e-9  # it measures
 
 
 def test_time_at_which_the_loss_falls_is_the_squared_gradient(published):
@@ -180,8 +180,8 @@ def test_time_at_which_the_loss_falls_is_the_squared_gradient(published):
     "task",
     [
         FIG5,
-        RecallTask.random(8, 3, 3, seed=4),
-        RecallTask.random(8, 3, 3, seed=4, alpha=1.0),
+        RecallTask.random(6, 3, 2, seed=4),
+        RecallTask.random(5, 2, 2, seed=4, alpha=1.0),
         RecallTask.random(3, 4, 2),
     ],
     ids=str,
