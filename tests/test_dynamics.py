@@ -292,6 +292,8 @@ def test_the_flow_predicts_the_stochastic_run(published):
     off = abs(loss / published.loss_at(times.tolist()) - 1)
     assert off.max() < 0.05
     assert np.median(off) < 0.005
+    accuracy = np.array(found.trace.accuracy)[(times > 220) & (times < 300)]
+    assert accuracy == pytest.approx(1 / 8, abs=0.1)  # the exact flow has 1.0 there: no way to tell a stage
     grown = 0.1 * theory.subject_rate(16, 4, 8)
     lag = math.log1p(grown) / grown
     assert abs(loss / published.loss_at((times * lag).tolist()) - 1).max() < 0.03
