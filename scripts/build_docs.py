@@ -49,6 +49,9 @@ KEYS = {
     "transformer": "facts, prompts, recall, always_right, min_margin, margin_all_prompts, facts_proved, "
     "noise_attention, parameters, bits, bits_per_parameter, dtype, task_hash, weights_hash, seed, method, "
     "sizes, steps, out, seconds",
+    "dynamics": "facts, stages, loss, plateau_loss, plateau_time, relation_entropy, kl_at_plateau, rates, "
+    "times_theory, conservation_error, converged, start, init, variables, weights, solver, evaluations, "
+    "trace, seconds",
     "reproduce": "figure, scale, title, series, lines, spec_hash, spec, versions, seconds, cell_seconds, "
     "files",
     "methods": "methods",

@@ -23,6 +23,15 @@ _HOMES = {
         "smallest_width",
         "width",
     ),
+    "factweights.dynamics": (
+        "Descent",
+        "Flow",
+        "WatchedTraining",
+        "descend",
+        "find_stages",
+        "gradient_flow",
+        "watch_training",
+    ),
     "factweights.editing": ("Edited", "edit", "edit_facts", "edit_table"),
     "factweights.errors": ("FactweightsError",),
     "factweights.facts": ("Associations", "FactTable", "minilm_embeddings"),
@@ -71,7 +80,7 @@ _HOMES = {
     ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_FLOORS = ("errors", "facts", "memories", "methods", "plots", "studies", "theory")
+_FLOORS = ("dynamics", "errors", "facts", "memories", "methods", "plots", "studies", "theory")
 
 __all__ = [*sorted(_HOME), "theory"]  # pyright: ignore[reportUnsupportedDunderAll]
 
@@ -87,6 +96,13 @@ if TYPE_CHECKING:
     from factweights.capacity import smallest_transformer as smallest_transformer
     from factweights.capacity import smallest_width as smallest_width
     from factweights.capacity import width as width
+    from factweights.dynamics import Descent as Descent
+    from factweights.dynamics import Flow as Flow
+    from factweights.dynamics import WatchedTraining as WatchedTraining
+    from factweights.dynamics import descend as descend
+    from factweights.dynamics import find_stages as find_stages
+    from factweights.dynamics import gradient_flow as gradient_flow
+    from factweights.dynamics import watch_training as watch_training
     from factweights.editing import Edited as Edited
     from factweights.editing import edit as edit
     from factweights.editing import edit_facts as edit_facts

@@ -6,6 +6,7 @@ from cyclopts import App, Parameter
 
 from factweights import __version__
 from factweights.cli.capacity import capacity
+from factweights.cli.dynamics import dynamics
 from factweights.cli.edit import edit
 from factweights.cli.methods import methods
 from factweights.cli.recall import recall
@@ -15,7 +16,7 @@ from factweights.cli.transformer import transformer
 from factweights.cli.verify import verify
 from factweights.cli.width import width
 
-COMMANDS = (store, recall, verify, edit, capacity, width, transformer, reproduce, methods)
+COMMANDS = (store, recall, verify, edit, capacity, width, transformer, dynamics, reproduce, methods)
 
 app = App(
     name="factweights",

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 from cyclopts import Parameter
@@ -9,6 +10,7 @@ from cyclopts import Parameter
 from factweights.errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
+    from factweights.facts import RecallTask
     from factweights.methods import Method
     from factweights.methods.recall import RecallMethod
 
@@ -77,6 +79,42 @@ def build_settings(method: "type[Built]", name: str, given: Sequence[str] | None
         option = f"--{missing[0].replace('_', '-')} …, or " if missing[0] in OWN_OPTION else ""
         raise SettingError(f"{name} needs {missing[0]}: {option}--setting {missing[0]}=…")
     return method(**values)
+
+
+def recall_task(
+    subjects: int | None,
+    relations: int | None,
+    answers: int | None,
+    table: Path | None,
+    noise: int | None,
+    length: int,
+    alpha: float,
+    beta: float,
+    *,
+    structured: bool,
+    seed: int,
+) -> "RecallTask":
+    """The recall task that the options of a command describe.
+
+    Raises:
+        SettingError: sizes missing, or given beside a table.
+        FactsError: a table that cannot be used.
+    """
+    from factweights.facts import FactTable, RecallTask
+
+    given = (subjects, relations, answers)
+    if table is not None:
+        if structured or any(x is not None for x in given):
+            raise SettingError("give either --table or --subjects, --relations and --answers")
+        return RecallTask.from_table(
+            FactTable.read(table), noise=noise, length=length, alpha=alpha, beta=beta
+        )
+    if subjects is None or relations is None or answers is None:
+        raise SettingError("give --subjects, --relations and --answers, or --table FILE")
+    how: dict[str, Any] = {"noise": noise, "length": length, "alpha": alpha, "beta": beta}
+    if structured:
+        return RecallTask.structured(subjects, relations, answers, **how)
+    return RecallTask.random(subjects, relations, answers, seed=seed, **how)
 
 
 def method_by_rank(name: str, given: Sequence[str] | None = None) -> "Callable[[int], Method]":

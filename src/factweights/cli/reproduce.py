@@ -59,7 +59,8 @@ def reproduce(
     Example: `factweights reproduce fig1-left --scale smoke --out fig1-left`
 
     Args:
-        figure: Which one: fig1-left, fig1-right, fig4-left, fig4-right, fig6, fig7, fig8 or fig9.
+        figure: Which one: fig1-left, fig1-right, fig4-left, fig4-right, fig5, fig6, fig7, fig8, fig9 or
+            phase-diagram.
         scale: smoke takes seconds, laptop minutes, paper has the sizes and seeds of the paper.
         out: Folder for the figure, its numbers and the finished cells.
         workers: Processes of one thread each; else one per core.
@@ -80,7 +81,11 @@ def reproduce(
 
 def _print_series(data: dict[str, Any]) -> None:
     for series in data["series"]:
-        if "boundary" in series:
+        if "thresholds" in series:
+            _print_phases(series)
+        elif "runs" in series:
+            _print_stages(series)
+        elif "boundary" in series:
             _print_boundary(series, data["recall"])
         elif "quotient" in series:
             _print_recall(series)
@@ -113,6 +118,36 @@ def _print_recall(series: dict[str, Any]) -> None:
     rows = [[show(p) for show in _RECALL_COLUMNS.values()] for p in series["points"]]
     print_table(list(_RECALL_COLUMNS), rows)
     _print_slope(series)
+
+
+def _print_stages(series: dict[str, Any]) -> None:
+    from factweights.cli.output import print_table
+
+    print(series["label"].replace("\n", " "))
+    rows = []
+    for run in series["runs"]:
+        told = [f"{number(s['start'])} – {number(s['end'])}" for s in run["stages"]]
+        off = f"{run['off_flow']['largest']:.1%}" if "off_flow" in run else "–"
+        rows.append([number(run.get("seed")), ", ".join(told), f"{run['plateau_loss']:.4f}", off])
+    print_table(["seed", "stages, start – end", "plateau loss", "off the flow at most"], rows)
+
+
+def _print_phases(series: dict[str, Any]) -> None:
+    from factweights.cli.output import print_table
+
+    print(f"{series['label']}: smallest S with a hallucination stage")
+    columns = ["R", "D", "S without", "S with", "S/√(RD)", "theorem 6 asks S"]
+    rows = [
+        [number(t[k]) for k in ("relations", "answers", "without", "with", "ratio", "paper")]
+        for t in series["thresholds"]
+    ]
+    print_table(columns, rows)
+    a = series["against_paper"]
+    print(f"  shown {a['promised_and_shown']} of {a['promised']} times where theorem 6 promises it,", end=" ")
+    print(f"{a['not_promised_but_shown']} of {a['not_promised']} times where it does not")
+    if span := series["law"]["range"]:
+        print(f"  length over (1/λ_sub − 1/λ_rel) ln(1/(α√A)): {span[0]:.2f} to {span[1]:.2f}", end=" ")
+        print(f"in {series['law']['flows']} flows with λ_rel ≥ 4 λ_sub")
 
 
 def _print_slope(series: dict[str, Any]) -> None:

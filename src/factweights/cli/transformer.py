@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from factweights.cli.options import Flag, Json
+from factweights.cli.options import Flag, Json, recall_task
 
 if TYPE_CHECKING:
     from factweights.facts import RecallTask
@@ -75,7 +75,9 @@ def transformer(
     from factweights.prompt_certificate import verify_prompts
 
     begun = time.perf_counter()
-    task = _task(subjects, relations, answers, table, noise, length, alpha, beta, structured, seed)
+    task = recall_task(
+        subjects, relations, answers, table, noise, length, alpha, beta, structured=structured, seed=seed
+    )
     sizes = {"d": d, "heads": heads, "head_dim": head_dim, "width": width}
     with shown_progress() as tell:
         found = _solve(task, method, sizes, setting, recall, size == "auto", seed, tell)
@@ -99,36 +101,6 @@ def transformer(
     print(certificate)
     print(f"steps               {found.steps:,} in {seconds:.3g} s with verification")
     print(f"saved to {out}" if out is not None else "not saved: give --out FILE to keep it")
-
-
-def _task(
-    subjects: int | None,
-    relations: int | None,
-    answers: int | None,
-    table: Path | None,
-    noise: int | None,
-    length: int,
-    alpha: float,
-    beta: float,
-    structured: bool,
-    seed: int,
-) -> "RecallTask":
-    from factweights.errors import SettingError
-    from factweights.facts import FactTable, RecallTask
-
-    given = (subjects, relations, answers)
-    if table is not None:
-        if structured or any(x is not None for x in given):
-            raise SettingError("give either --table or --subjects, --relations and --answers")
-        return RecallTask.from_table(
-            FactTable.read(table), noise=noise, length=length, alpha=alpha, beta=beta
-        )
-    if subjects is None or relations is None or answers is None:
-        raise SettingError("give --subjects, --relations and --answers, or --table FILE")
-    how: dict[str, Any] = {"noise": noise, "length": length, "alpha": alpha, "beta": beta}
-    if structured:
-        return RecallTask.structured(subjects, relations, answers, **how)
-    return RecallTask.random(subjects, relations, answers, seed=seed, **how)
 
 
 def _solve(

@@ -10,6 +10,9 @@ from factweights.plots.fig1_left import fig1_left
 from factweights.plots.fig1_right import fig1_right
 from factweights.plots.fig4_left import fig4_left, fig7
 from factweights.plots.fig4_right import fig4_right
+from factweights.plots.fig5 import fig5
+from factweights.plots.frames import animate, frames_panel, save_frames
+from factweights.plots.phase_diagram import phase_diagram
 from factweights.plots.style import save
 
 DRAWN: dict[str, Callable[[dict[str, Any]], Figure]] = {
@@ -17,10 +20,13 @@ DRAWN: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "fig1-right": fig1_right,
     "fig4-left": fig4_left,
     "fig4-right": fig4_right,
+    "fig5": fig5,
     "fig6": fig1_right,
     "fig7": fig7,
     "fig8": fig4_left,
     "fig9": fig4_left,
+    "frames": frames_panel,
+    "phase-diagram": phase_diagram,
 }
 
 
@@ -36,4 +42,18 @@ def draw(data: dict[str, Any]) -> Figure:
     return DRAWN[name](data)
 
 
-__all__ = ["DRAWN", "draw", "fig1_left", "fig1_right", "fig4_left", "fig4_right", "fig7", "save"]
+__all__ = [
+    "DRAWN",
+    "animate",
+    "draw",
+    "fig1_left",
+    "fig1_right",
+    "fig4_left",
+    "fig4_right",
+    "fig5",
+    "fig7",
+    "frames_panel",
+    "phase_diagram",
+    "save",
+    "save_frames",
+]

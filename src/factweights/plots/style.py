@@ -50,6 +50,17 @@ def new_panels(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]
     return figure, panels
 
 
+def new_rows(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
+    """As :func:`new_figure`, with ``n`` pairs of axes one above the other that share the horizontal one."""
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = list(figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0])
+    for axes in panels:
+        _plain(axes)
+    return figure, panels
+
+
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(which="major", color="#dddddd", linewidth=0.7)

@@ -16,6 +16,8 @@ from factweights.errors import UnknownNameError
 # The only functions a cell may call. Named here and not by import path, so that a spec read from a file
 # cannot run whatever it likes.
 FUNCTIONS = {
+    "descent": "factweights.studies.measure_dynamics:measure_descent",
+    "flow": "factweights.studies.measure_dynamics:measure_flow",
     "capacity": "factweights.studies.measure:measure_capacity",
     "recall": "factweights.studies.measure:measure_recall",
     "recall-capacity": "factweights.studies.measure:measure_recall_capacity",

@@ -17,21 +17,25 @@ from factweights.studies.fig1_left import Fig1Left
 from factweights.studies.fig1_right import Fig1Right
 from factweights.studies.fig4_left import Fig4Left
 from factweights.studies.fig4_right import Fig4Right
+from factweights.studies.fig5 import Fig5
 from factweights.studies.fig6 import Fig6
 from factweights.studies.fig7 import Fig7
 from factweights.studies.fig8 import Fig8
 from factweights.studies.fig9 import Fig9
 from factweights.studies.kept import versions
+from factweights.studies.phase_diagram import PhaseDiagram
 
 FIGURES = {
     "fig1-left": Fig1Left,
     "fig1-right": Fig1Right,
     "fig4-left": Fig4Left,
     "fig4-right": Fig4Right,
+    "fig5": Fig5,
     "fig6": Fig6,
     "fig7": Fig7,
     "fig8": Fig8,
     "fig9": Fig9,
+    "phase-diagram": PhaseDiagram,
 }
 
 

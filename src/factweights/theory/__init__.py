@@ -1,6 +1,14 @@
 """Laws and limits: numbers in, numbers out. Imports neither torch nor, before the first call, scipy."""
 
 from factweights.theory.delta import delta, pooled_probabilities
+from factweights.theory.dynamics import (
+    growth_time,
+    paper_condition,
+    plateau_time,
+    rate_ratio,
+    relation_rate,
+    subject_rate,
+)
 from factweights.theory.limits import (
     bits_of_facts,
     counting_bits,
@@ -49,6 +57,7 @@ __all__ = [
     "fano_bits",
     "feature_capacity",
     "gated_count",
+    "growth_time",
     "hebbian_capacity",
     "hebbian_noise",
     "linear_capacity",
@@ -59,13 +68,18 @@ __all__ = [
     "mlp_guide_capacity",
     "mlp_guide_parameters",
     "ntk_noise",
+    "paper_condition",
     "paper_guide",
     "paper_mlp_count",
+    "plateau_time",
     "pooled_probabilities",
     "power_law_loss",
+    "rate_ratio",
     "recall_task_bits",
+    "relation_rate",
     "shared_capacity",
     "shared_delta",
     "smallest_d",
+    "subject_rate",
     "tail_average_load",
 ]

@@ -1,0 +1,149 @@
+"""Figure 5, the phase diagram, pictures of the probabilities, and ``factweights dynamics``."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+import factweights as fw
+from factweights.cli import run
+from factweights.errors import OutputError, SettingError
+from factweights.facts import RecallTask
+from factweights.plots import animate, draw, save_frames
+from factweights.studies import FIGURES, run_cells
+from factweights.studies.fig5 import Fig5
+from factweights.studies.phase_diagram import PhaseDiagram
+
+TASK = ["--subjects", "8", "--relations", "2", "--answers", "4", "--init", "1e-3"]
+
+
+def asked(capsys, *words: str) -> dict:
+    assert run(["dynamics", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(capsys, *words: str) -> str:
+    assert run(["dynamics", *words, "--json"]) in (1, 2)
+    return json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return fw.gradient_flow(RecallTask.structured(8, 2, 2, noise=3), init=1e-3)
+
+
+def test_figure_5_at_a_small_size(tmp_path):
+    study = Fig5(scale="test", seeds=(0,), batch=16, steps=512, init=1e-2, rate=0.5, look_every=8)
+    found = study.gather(run_cells(study.cells(), tmp_path))
+    descent, flow = found["series"]
+    assert descent["runs"][0]["off_flow"]["median"] < 0.1
+    assert [s["name"] for s in flow["runs"][0]["stages"]] == ["initial", "hallucination", "convergence"]
+    assert len(flow["runs"][0]["frames"]["probabilities"]) > 2
+    json.dumps(found, allow_nan=False)
+    figure = draw(found)
+    figure.canvas.draw()
+    inside = figure.bbox.padded(1)
+    legends = [c for axes in figure.axes for c in axes.get_children() if type(c).__name__ == "Legend"]
+    assert len(legends) == 2
+    for legend in legends:
+        box = legend.get_window_extent()
+        assert inside.contains(*box.min)
+        assert inside.contains(*box.max)
+
+
+def test_a_phase_diagram_at_a_small_size(tmp_path):
+    study = PhaseDiagram(
+        scale="test",
+        shapes=((4, 2),),
+        ratios=(0.7, 1.4, 2.1, 2.1),
+        inits=(1e-3,),
+        zipf_shapes=((2, 2),),
+        exponents=(1.0,),
+        random_shapes=((2, 2),),
+        seeds=(0,),
+    )
+    cells = study.cells()
+    assert len({c.hash for c in cells}) == len(cells)
+    found = study.gather(run_cells(cells, tmp_path))
+    assert found["settings"] == len(cells)
+    for series in found["series"]:
+        assert series["against_paper"]["promised"] == series["against_paper"]["promised_and_shown"] == 1
+        assert series["against_paper"]["not_promised_but_shown"] > 0
+        for t in series["thresholds"]:
+            assert t["with"] < t["paper"] / 4
+    figure = draw(found)
+    figure.canvas.draw()
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["fig5", "phase-diagram"])
+def test_every_scale_has_a_spec(name):
+    sizes = [len(FIGURES[name].at_scale(scale).cells()) for scale in ("smoke", "laptop", "paper")]
+    assert sizes == sorted(sizes)
+    if name == "phase-diagram":
+        assert sizes[1] >= 200
+        for cell in FIGURES[name].at_scale("laptop").cells():
+            if cell.arguments["table"] == "structured" and cell.arguments["alpha"] == 0:
+                assert cell.arguments["subjects"] % cell.arguments["answers"] == 0
+
+
+def test_frames_are_written_whole_or_not_at_all(flow, tmp_path):
+    data = flow.frames([0.0, flow.end])
+    paths = save_frames(data, tmp_path / "frames")
+    assert [p.name for p in paths] == ["frame-000.png", "frame-001.png"]
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in paths)
+    with pytest.raises(OutputError, match="not empty"):
+        save_frames(data, tmp_path / "frames")
+    with pytest.raises(SettingError, match="no frames"):
+        save_frames({**data, "times": []}, tmp_path / "none")
+    path = animate(data, tmp_path / "a.gif")
+    assert path.read_bytes().startswith(b"GIF89a")
+    with pytest.raises(SettingError, match=r"\.gif"):
+        animate(data, tmp_path / "a.mp4")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError):
+        animate(data, tmp_path / "file" / "a.gif")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gif", "file", "frames"]
+
+
+def test_the_panel_shows_every_stage(flow):
+    figure = draw(flow.frames(flow.telling_times()))
+    figure.canvas.draw()
+    titles = " ".join(axes.get_title() for axes in figure.axes)
+    for name in ("initial", "hallucination", "convergence", "learnt"):
+        assert name in titles
+
+
+def test_the_command_tells_what_the_library_does(capsys):
+    found = asked(capsys, *TASK, "--structured")
+    wanted = {"stages", "loss", "plateau_loss", "relation_entropy", "kl_at_plateau", "rates", "seconds"}
+    assert wanted | {"conservation_error", "facts"} <= set(found)
+    flow = fw.gradient_flow(RecallTask.structured(8, 2, 4), init=1e-3)
+    assert found["stages"] == [s.to_dict() for s in flow.stages]
+    assert found["rates"]["subject"]["theory"] == flow.rates["subject"].theory
+    assert found["loss"][-1][1] == pytest.approx(0.01)
+
+
+def test_the_command_takes_steps_and_draws(capsys, tmp_path):
+    steps = ["--descend", "--rate", "0.5", "--steps", "64", "--batch", "0"]
+    found = asked(capsys, *TASK, *steps)
+    assert found["loss"][-1][0] == 32
+    assert found["batch"] is None
+    panel = tmp_path / "panel.svg"
+    assert run(["dynamics", *TASK, "--panel", str(panel)]) == 0
+    assert "hallucination" in capsys.readouterr().out
+    assert panel.exists()
+    assert "leave --descend out" in refused(capsys, *TASK, *steps, "--panel", str(panel))
+    assert "--subjects" in refused(capsys, "--subjects", "3")
+    assert "above 0" in refused(capsys, *TASK[:-2], "--init", "0")
+
+
+def test_the_command_promises_its_keys(capsys):
+    path = Path(__file__).resolve().parent.parent / "scripts" / "build_docs.py"
+    spec = importlib.util.spec_from_file_location("build_docs_for_dynamics", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert set(asked(capsys, *TASK)) == set(module.KEYS["dynamics"].split(", "))
