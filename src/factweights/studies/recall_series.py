@@ -51,8 +51,11 @@ class RecallSeries(BaseModel):
 
 
 def fitted(evaluations: int = EVALUATIONS) -> RecallSeries:
-    """All weights fitted by this library."""
-    return RecallSeries(method="fit", settings={"recall": AIM, "max_evaluations": evaluations})
+    """All weights fitted by this library; with few evaluations, few of them with noise too."""
+    settings: dict[str, JsonValue] = {"recall": AIM, "max_evaluations": evaluations}
+    if evaluations < EVALUATIONS:
+        settings["polish_evaluations"] = evaluations
+    return RecallSeries(method="fit", settings=settings)
 
 
 def adam(largest: int | None = None) -> RecallSeries:
