@@ -14,6 +14,7 @@ from factweights.methods.recall import RECALL_METHODS, AttentionMLP, AttentionOn
 from factweights.methods.recall.base import drawn_model
 from factweights.methods.recall.constructions import smallest
 from factweights.methods.recall.lookups import LookupFit, LookupShape, raw_sums
+from factweights.methods.recall.mixed import MixedFit, MixedWeights, mixed_directions, write_mixed
 from factweights.methods.recall.polish import PromptLoss
 from factweights.methods.recall.selectors import balanced_groups, select
 from factweights.prompt_certificate import prompt_margins, verify_prompts
@@ -223,3 +224,37 @@ def test_smallest_transformer_finds_a_width() -> None:
         TASK, lambda m: TransformerFit(24, 4, 4, m, max_evaluations=400), recall=1.0, guess=4
     )
     assert verify_prompts(found.memory, TASK, draws=8, seed=7).recall == 1.0
+
+
+def test_the_gradient_of_mixed_heads_is_right() -> None:
+    model = drawn_model(TASK, d=16, heads=5, head_dim=3, width=4, seed=0, dtype=torch.float64)
+    fit = MixedFit(TASK, model, 3 * mixed_directions(TASK, model.embeddings, 5, 0))
+    x = fit.start(np.random.default_rng(0))
+    step = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    t = 1e-6
+    numeric = (fit(x + t * step)[0] - fit(x - t * step)[0]) / (2 * t)
+    assert float(fit(x)[1] @ step) == pytest.approx(numeric, rel=1e-5)
+
+
+def test_what_mixed_heads_are_fitted_to_is_what_the_model_does() -> None:
+    model = drawn_model(TASK, d=24, heads=6, head_dim=3, width=4, seed=0, dtype=torch.float64)
+    directions = 25 * mixed_directions(TASK, model.embeddings, 6, 0)
+    assert bool(directions[:-1].any(1).all())
+    directions[-1] = 0  # a head that is off
+    fit = MixedFit(TASK, model, directions)
+    x = fit.start(np.random.default_rng(0))
+    parts = fit.split(x)
+    value, writers = torch.bmm(fit.basis, parts.pop("codes")), parts.pop("writers")
+    write_mixed(model, directions, MixedWeights(value, writers, parts, 0.0, 0))
+    counts = TASK.counts(torch.arange(len(TASK)), torch.Generator().manual_seed(0))
+    assert torch.allclose(model(counts.double()), fit.outputs(x), atol=1e-3)
+    tokens = TASK.prompts(torch.arange(len(TASK)), torch.Generator().manual_seed(1))
+    assert torch.allclose(model.read_tokens(tokens), fit.outputs(x), atol=1e-3)
+
+
+def test_heads_left_over_do_the_work_of_an_mlp() -> None:
+    task = RecallTask.random(16, 16, 8, seed=0)  # attention alone that only copies needs d = 27
+    few, many = (TransformerFit(20, heads, 4, 0, max_evaluations=300).solve(task) for heads in (8, 24))
+    assert few.recall < 0.9
+    assert many.storable
+    assert verify_prompts(many.memory, task, draws=8).proved

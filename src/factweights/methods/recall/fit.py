@@ -1,26 +1,30 @@
 """All weights of a recall transformer, fitted to the limit."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights.errors import SettingError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.methods.draws import streams
-from factweights.methods.recall.assembly import assemble, selected_groups
+from factweights.methods.recall.assembly import assemble, heads_for, selected_groups
 from factweights.methods.recall.base import RecallMethod, RecallSolution, drawn_model
 from factweights.methods.recall.constructions import SHARPNESS
 from factweights.methods.recall.lookups import LookupFit, LookupShape
+from factweights.methods.recall.mixed import MixedFit, mixed_directions, write_mixed
 from factweights.methods.recall.polish import polish
+from factweights.methods.recall.selectors import Selectors
 from factweights.progress import OnProgress, silent
 from factweights.prompt_certificate import verify_prompts
 
 BLUNT = 6.0  # sharpness to begin with where groups cannot be told apart: gradients must still reach them
 TEST_DRAWS = 4
+FEW_TRIES = 3  # groupings tried for each number of copying heads below all of them
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class TransformerFit(RecallMethod):
 
     1. Heads share out subjects and relations and each finds a direction that tells its own from all other
        tokens (:mod:`factweights.methods.recall.selectors`). Where that works, noise is gone.
+       Where fewer heads than there are do, the others look for subjects and relations at once
+       (:mod:`factweights.methods.recall.mixed`): what they write depends on the pair, as with an MLP.
     2. Codes, output matrices and MLP are fitted to the noise-free sums, all facts at once
        (:mod:`factweights.methods.recall.lookups`).
     3. Where noise was left and recall on real prompts falls short, all weights are fitted from there on
@@ -98,12 +104,10 @@ class TransformerFit(RecallMethod):
             seed=seed,
             mlp=self.mlp,
         )
-        group, selectors = selected_groups(task, model.embeddings, self.heads, seed)
-        shape = LookupShape(code=self._code(group), width=self.width, mlp=self.mlp)
-        fit = LookupFit(task, model.unembeddings, group, shape, reserve=True, recall=self.recall)
-        lookups = fit.solve(streams(seed, self.name, 1)[0], self.max_evaluations, on_progress)
+        group, selectors = self._copying(task, model.embeddings, seed)
         clean = selectors.clean and self.heads > 1
-        assemble(model, task, selectors, lookups, SHARPNESS if clean else BLUNT)
+        fit = self._copied if len(selectors.directions) == self.heads else self._mixed
+        of_lookups, lookup_recall = fit(task, model, group, selectors, seed, on_progress)
         recall, spent = self._recall(model, task, seed), 0
         if recall < self.recall and self.polish_evaluations and not clean:
             model, _, spent = polish(
@@ -115,8 +119,53 @@ class TransformerFit(RecallMethod):
                 on_progress=on_progress,
             )
             recall = self._recall(model, task, seed)
-        steps = lookups.evaluations + spent
-        return Fitted(model, steps, recall, recall >= self.recall, clean, lookups.recall, spent)
+        return Fitted(model, of_lookups + spent, recall, recall >= self.recall, clean, lookup_recall, spent)
+
+    def _copying(
+        self, task: RecallTask, embeddings: Float[Tensor, "v d"], seed: int
+    ) -> tuple[Int[Tensor, " z"], Selectors]:
+        """Groups for as few heads as copy every token cleanly, so that the others may mix; or for all."""
+        heads = heads_for(task, self.head_dim)
+        while heads < self.heads:
+            group, selectors = selected_groups(task, embeddings, heads, seed, FEW_TRIES)
+            if selectors.clean:
+                return group, selectors
+            heads = math.ceil(1.5 * heads)
+        return selected_groups(task, embeddings, self.heads, seed)
+
+    def _copied(
+        self,
+        task: RecallTask,
+        model: RecallTransformer,
+        group: Int[Tensor, " z"],
+        selectors: Selectors,
+        seed: int,
+        on_progress: OnProgress,
+    ) -> tuple[int, float]:
+        """Every head copies. Writes into ``model``; returns evaluations and noise-free recall."""
+        shape = LookupShape(code=self._code(group), width=self.width, mlp=self.mlp)
+        fit = LookupFit(task, model.unembeddings, group, shape, reserve=True, recall=self.recall)
+        lookups = fit.solve(streams(seed, self.name, 1)[0], self.max_evaluations, on_progress)
+        assemble(model, task, selectors, lookups, SHARPNESS if selectors.clean and self.heads > 1 else BLUNT)
+        return lookups.evaluations, lookups.recall
+
+    def _mixed(
+        self,
+        task: RecallTask,
+        model: RecallTransformer,
+        group: Int[Tensor, " z"],
+        selectors: Selectors,
+        seed: int,
+        on_progress: OnProgress,
+    ) -> tuple[int, float]:
+        """As :meth:`_copied`, with heads left over that see subjects and relations at once."""
+        others = self.heads - len(selectors.directions)
+        mixing = mixed_directions(task, model.embeddings, others, seed)
+        directions = SHARPNESS * torch.cat([selectors.directions, mixing])
+        fit = MixedFit(task, model, directions, recall=self.recall)
+        weights = fit.solve(streams(seed, self.name, 1)[0], self.max_evaluations, on_progress)
+        write_mixed(model, directions, weights)
+        return weights.evaluations, weights.recall
 
     def _code(self, group: Int[Tensor, " z"]) -> int | None:
         """Dimension of the codes; None where every token of a group has a dimension of its own."""

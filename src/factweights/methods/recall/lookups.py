@@ -12,7 +12,9 @@ convex.
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 import torch
@@ -80,18 +82,17 @@ class LookupShape:
     fixed: bool = False
 
 
-class LookupFit:
-    """The hinge over all facts as a function of flat weights: codes, writers, MLP."""
+class NoiseFreeFit(ABC):
+    """The hinge over all facts, noise-free, as a function of flat weights: those of attention and MLP."""
 
     def __init__(
         self,
         task: RecallTask,
         unembeddings: Float[Tensor, "a d"],
-        group: Int[Tensor, " z"],
-        shape: LookupShape,
+        attention: dict[str, tuple[int, ...]],
+        width: int,
+        mlp: str,
         *,
-        codes: Float[Tensor, "z e"] | None = None,
-        offset: Float[Tensor, " d"] | None = None,
         reserve: bool = False,
         recall: float = 1.0,
     ) -> None:
@@ -100,29 +101,25 @@ class LookupFit:
         Args:
             task: the facts.
             unembeddings: of the answers.
-            group: of each subject and relation, for writers.
-            shape: what is fitted.
-            codes: where they are fixed.
-            offset: added to every sum, such as a residual around attention.
+            attention: shapes of the weights of attention by name.
+            width, mlp: of the MLP.
             reserve: go on until margins are at least RESERVE, not just positive.
             recall: share of the facts whose margins have to.
         """
-        self.task, self.U, self.group, self.shape = task, unembeddings, group, shape
-        self.fixed_codes, self.offset, self.most = codes, offset, 1 - RESERVE if reserve else 1.0
+        self.task, self.U, self.width, self.mlp = task, unembeddings, width, mlp
+        self.most = 1 - RESERVE if reserve else 1.0
         self.need = math.ceil(recall * len(task) - 1e-9)
         self.hinge = Hinge(task.target, task.n_answers)
         self.recall, self.evaluations = 0.0, 0
-        d, z, m = unembeddings.shape[1], len(group), shape.width
-        groups = int(group.max()) + 1
-        e = d if shape.code is None else shape.code
-        self.names: dict[str, tuple[int, ...]] = {}
-        if not shape.fixed:
-            self.names["codes"] = (z, e)
-        if shape.code is not None and not shape.fixed:
-            self.names["writers"] = (groups, e, d)
-        if m:
-            self.names |= {"read": (m, d), "write": (m, d)}
-            self.names |= {"gate": (m, d)} if shape.mlp == "gated" else {"bias": (m,)}
+        d = unembeddings.shape[1]
+        self.names = dict(attention)
+        if width:
+            self.names |= {"read": (width, d), "write": (width, d)}
+            self.names |= {"gate": (width, d)} if mlp == "gated" else {"bias": (width,)}
+
+    @abstractmethod
+    def sums(self, parts: dict[str, Tensor]) -> Float[Tensor, "n d"]:
+        """x for every fact: what attention writes."""
 
     def start(self, rng: np.random.Generator) -> Tensor:
         """Random rows of norm START, zero biases."""
@@ -141,17 +138,13 @@ class LookupFit:
     def outputs(self, x: Tensor) -> Float[Tensor, "n d"]:
         """F for every fact, noise-free."""
         parts = self.split(x)
-        codes = parts["codes"] if self.fixed_codes is None else self.fixed_codes
-        if "writers" in parts:
-            codes = torch.einsum("ze,zed->zd", codes, parts["writers"][self.group])
-        y = codes[self.task.subject] + codes[self.task.relation_token]
-        y = y if self.offset is None else y + self.offset
-        if not self.shape.width:
+        y = self.sums(parts)
+        if not self.width:
             return y
         before = y @ parts["read"].T
-        if self.shape.mlp == "gated":
+        if self.mlp == "gated":
             return y + (before * activate("silu", y @ parts["gate"].T)) @ parts["write"]
-        return y + activate(self.shape.mlp, before + parts["bias"]) @ parts["write"]
+        return y + activate(self.mlp, before + parts["bias"]) @ parts["write"]
 
     def __call__(self, x: Tensor) -> tuple[float, Tensor, bool]:
         """(loss, gradient, every fact right by the margin asked for)."""
@@ -164,10 +157,10 @@ class LookupFit:
         self.recall = float((e.worst < 1).double().mean())
         return e.loss, gradient, int((e.worst < self.most).sum()) >= self.need
 
-    def solve(
+    def descend(
         self, rng: np.random.Generator, max_evaluations: int, on_progress: OnProgress = silent
-    ) -> Lookups:
-        """Minimise from a random start until enough facts are right or the evaluations run out."""
+    ) -> Tensor:
+        """Flat weights from a random start, until enough facts are right or the evaluations run out."""
         descent = Descent(self, self.start(rng), first_step=0.05, memory=PAIRS)
         for upto in range(REPORT_EVERY, max_evaluations + REPORT_EVERY, REPORT_EVERY):
             descent.run(min(upto, max_evaluations))
@@ -175,18 +168,76 @@ class LookupFit:
             on_progress(told)
             if descent.decided or descent.stalled:
                 break
-        parts = self.split(descent.x)
+        return descent.x
+
+    @torch.no_grad()
+    def recalled(self, x: Tensor) -> float:
+        """Share of the facts whose right answer scores highest; ties are misses."""
+        z = self.outputs(x) @ self.U.T
+        right = z.gather(1, self.task.target[:, None])[:, 0]
+        wrong = z.scatter(1, self.task.target[:, None], -torch.inf).amax(1)
+        return float((right > wrong).double().mean())
+
+
+@final
+class LookupFit(NoiseFreeFit):
+    """Sums p_s + p_r: codes, writers, MLP."""
+
+    def __init__(
+        self,
+        task: RecallTask,
+        unembeddings: Float[Tensor, "a d"],
+        group: Int[Tensor, " z"],
+        shape: LookupShape,
+        *,
+        codes: Float[Tensor, "z e"] | None = None,
+        offset: Float[Tensor, " d"] | None = None,
+        reserve: bool = False,
+        recall: float = 1.0,
+    ) -> None:
+        """Set up the problem.
+
+        Args:
+            task, unembeddings, reserve, recall: as in :class:`NoiseFreeFit`.
+            group: of each subject and relation, for writers.
+            shape: what is fitted.
+            codes: where they are fixed.
+            offset: added to every sum, such as a residual around attention.
+        """
+        self.group, self.fixed_codes, self.offset = group, codes, offset
+        d, z, groups = unembeddings.shape[1], len(group), int(group.max()) + 1
+        e = d if shape.code is None else shape.code
+        attention: dict[str, tuple[int, ...]] = {}
+        if not shape.fixed:
+            attention["codes"] = (z, e)
+        if shape.code is not None and not shape.fixed:
+            attention["writers"] = (groups, e, d)
+        super().__init__(
+            task, unembeddings, attention, shape.width, shape.mlp, reserve=reserve, recall=recall
+        )
+
+    def sums(self, parts: dict[str, Tensor]) -> Float[Tensor, "n d"]:
+        """p_s + p_r for every fact."""
+        codes = parts["codes"] if self.fixed_codes is None else self.fixed_codes
+        if "writers" in parts:
+            codes = torch.einsum("ze,zed->zd", codes, parts["writers"][self.group])
+        y = codes[self.task.subject] + codes[self.task.relation_token]
+        return y if self.offset is None else y + self.offset
+
+    def solve(
+        self, rng: np.random.Generator, max_evaluations: int, on_progress: OnProgress = silent
+    ) -> Lookups:
+        """Minimise from a random start until enough facts are right or the evaluations run out."""
+        x = self.descend(rng, max_evaluations, on_progress)
+        parts = self.split(x)
         codes = parts.pop("codes", self.fixed_codes)
         if codes is None:  # names always hold codes unless they were given
             raise AssertionError("a lookup fit has codes, its own or given ones")
-        z = self.outputs(descent.x) @ self.U.T
-        right = z.gather(1, self.task.target[:, None])[:, 0]
-        wrong = z.scatter(1, self.task.target[:, None], -torch.inf).amax(1)
         return Lookups(
             codes=codes,
             writers=parts.pop("writers", None),
             group=self.group,
             mlp=parts,
-            recall=float((right > wrong).double().mean()),
+            recall=self.recalled(x),
             evaluations=self.evaluations,
         )

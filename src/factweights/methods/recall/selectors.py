@@ -18,6 +18,7 @@ from factweights.methods.lbfgs import Descent
 RIDGE = 1e-4
 BAND = 1.5  # scores of the group stay below this, so that no sharpness overflows
 ENOUGH = 0.9  # of the margin 1 that was asked for
+CLEAN = 0.5  # and what is enough, with sharpness, to take attention off noise
 EVALUATIONS = 600
 ROUNDS = 10  # of assigning tokens to groups and moving the groups' centres
 
@@ -46,7 +47,7 @@ class Selectors:
     @property
     def clean(self) -> bool:
         """Whether sharpness alone takes all attention off the other tokens."""
-        return self.margin > 0.5
+        return self.margin > CLEAN
 
 
 def select(
