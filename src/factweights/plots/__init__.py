@@ -11,6 +11,8 @@ from factweights.plots.fig1_right import fig1_right
 from factweights.plots.fig4_left import fig4_left, fig7
 from factweights.plots.fig4_right import fig4_right
 from factweights.plots.style import save
+from factweights.plots.success import success_curve
+from factweights.plots.sweep import capacity_sweep
 
 DRAWN: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "fig1-left": fig1_left,
@@ -21,6 +23,8 @@ DRAWN: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "fig7": fig7,
     "fig8": fig4_left,
     "fig9": fig4_left,
+    "success-curve": success_curve,
+    "capacity-sweep": capacity_sweep,
 }
 
 
@@ -36,4 +40,15 @@ def draw(data: dict[str, Any]) -> Figure:
     return DRAWN[name](data)
 
 
-__all__ = ["DRAWN", "draw", "fig1_left", "fig1_right", "fig4_left", "fig4_right", "fig7", "save"]
+__all__ = [
+    "DRAWN",
+    "capacity_sweep",
+    "draw",
+    "fig1_left",
+    "fig1_right",
+    "fig4_left",
+    "fig4_right",
+    "fig7",
+    "save",
+    "success_curve",
+]
