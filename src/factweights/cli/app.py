@@ -9,6 +9,7 @@ from factweights.cli.capacity import capacity
 from factweights.cli.edit import edit
 from factweights.cli.methods import methods
 from factweights.cli.recall import recall
+from factweights.cli.report import report
 from factweights.cli.reproduce import reproduce
 from factweights.cli.store import store
 from factweights.cli.study import COMMANDS as STUDY
@@ -16,7 +17,7 @@ from factweights.cli.transformer import transformer
 from factweights.cli.verify import verify
 from factweights.cli.width import width
 
-COMMANDS = (store, recall, verify, edit, capacity, width, transformer, reproduce, methods)
+COMMANDS = (store, recall, verify, edit, capacity, width, transformer, reproduce, report, methods)
 
 app = App(
     name="factweights",

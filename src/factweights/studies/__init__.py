@@ -14,6 +14,7 @@ from factweights.studies.reproduce import (
     reproduce_all,
     run_studies,
 )
+from factweights.studies.report import Report, write_report
 from factweights.studies.scaling import (
     AgainstLaw,
     Logistic,
@@ -38,6 +39,7 @@ __all__ = [
     "LocalEngine",
     "Logistic",
     "PowerLaw",
+    "Report",
     "Reproduction",
     "Results",
     "Slope",
@@ -59,4 +61,5 @@ __all__ = [
     "study_from",
     "study_results",
     "study_status",
+    "write_report",
 ]
