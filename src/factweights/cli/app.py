@@ -8,6 +8,7 @@ from factweights import __version__
 from factweights.cli.capacity import capacity
 from factweights.cli.edit import edit
 from factweights.cli.methods import methods
+from factweights.cli.plan import plan
 from factweights.cli.recall import recall
 from factweights.cli.report import report
 from factweights.cli.reproduce import reproduce
@@ -17,7 +18,7 @@ from factweights.cli.transformer import transformer
 from factweights.cli.verify import verify
 from factweights.cli.width import width
 
-COMMANDS = (store, recall, verify, edit, capacity, width, transformer, reproduce, report, methods)
+COMMANDS = (store, recall, verify, edit, capacity, width, plan, transformer, reproduce, report, methods)
 
 app = App(
     name="factweights",
