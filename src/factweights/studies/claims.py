@@ -257,7 +257,7 @@ def _mean(ratios: Sequence[float]) -> float:
 
 # -- the claims --------------------------------------------------------------------------------------------
 
-PAPER, LAW = "paper", "law of this library"
+PAPER, LAW = "the paper", "our law"
 INF = math.inf
 
 CLAIMS: tuple[Claim, ...] = (

@@ -61,7 +61,7 @@ class Report(Shown):
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
-        told = [(c.name, f"{c.verdict}: {c.quantity} {measured_text(c)}, expected {expected_text(c)}") for c in self.claims]
+        told = [(c.name, f"{c.verdict}: {c.quantity} {measured_text(c)}; expected {expected_text(c)}") for c in self.claims]
         return [*told, ("report", str(self.path))]
 
 
