@@ -138,6 +138,7 @@ def _context(found: Mapping[str, dict[str, Any]], judged: Sequence[Judged]) -> d
         "counts": [(v, counts[v]) for v in order if counts[v]],
         "claims": [_claim(c) for c in judged],
         "figures": [_figure(name, data, judged) for name, data in found.items()],
+        "shown": list(found),
         "versions": versions,
         "scales": sorted({str(d.get("scale")) for d in found.values()}),
         "cell_seconds": duration(sum(d.get("cell_seconds", 0.0) for d in found.values())),
