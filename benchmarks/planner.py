@@ -41,7 +41,10 @@ def print_linear() -> None:
         planned = fw.plan(facts=n, answers=m, memory="linear").memories[0].d
         found = fw.smallest_d(lambda d, n=n, m=m: facts_of(n, m, d, 0))
         off = planned**2 / found.size**2 - 1
-        print(f"linear {n:>6,} {m:>6,} {planned:>8} {found.size:>10} {found.proved:>12} {off:>+10.1%}", flush=True)
+        print(
+            f"linear {n:>6,} {m:>6,} {planned:>8} {found.size:>10} {found.proved:>12} {off:>+10.1%}",
+            flush=True,
+        )
 
 
 def print_layered(seeds: int) -> None:
@@ -55,7 +58,9 @@ def print_layered(seeds: int) -> None:
             works = [fits(memory, width, d, n, m, seed) for seed in range(seeds)]
             found.append(f"m = {width}: {sum(works)}/{seeds}")
         spent = time.perf_counter() - begun
-        print(f"{memory:>6} {d:>4} {n:>6,} {m:>6,} {planned:>8}   {', '.join(found)}   {spent:.0f}", flush=True)
+        print(
+            f"{memory:>6} {d:>4} {n:>6,} {m:>6,} {planned:>8}   {', '.join(found)}   {spent:.0f}", flush=True
+        )
 
 
 def fits(memory: str, width: int, d: int, n: int, m: int, seed: int) -> bool:
@@ -73,13 +78,23 @@ def print_builds() -> None:
         begun = time.perf_counter()
         METHODS[memory](math.ceil(1.1 * width)).store(facts_of(n, m, d, 0), seed=0)
         spent = time.perf_counter() - begun
-        print(f"{memory:>6} {d:>4} {n:>6,} {m:>6,} {width:>8} {budget / per / width:>10.3f} {spent:>8.2f}", flush=True)
+        print(
+            f"{memory:>6} {d:>4} {n:>6,} {m:>6,} {width:>8} {budget / per / width:>10.3f} {spent:>8.2f}",
+            flush=True,
+        )
 
 
 def print_transformer() -> None:
     print("d    d_h   m  parameters  largest S  facts  bits per parameter  seconds")
     for d, head_dim, width in SHAPES:
-        settings = {"d": d, "heads": 8, "head_dim": head_dim, "width": width, "recall": 0.995, "max_evaluations": 1500}
+        settings = {
+            "d": d,
+            "heads": 8,
+            "head_dim": head_dim,
+            "width": width,
+            "recall": 0.995,
+            "max_evaluations": 1500,
+        }
         parameters = 32 * head_dim * d + 2 * width * d
         guess = round(math.sqrt(0.17 * parameters))
         found = measure_recall_capacity("fit", settings, "S=R", 0, guess=guess, tolerance=0.04)

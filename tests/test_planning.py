@@ -20,7 +20,10 @@ def test_every_memory_is_planned():
     assert linear.parameters == linear.d**2
     assert mlp.parameters == mlp.width * (2 * mlp.d + 1)
     assert gated.parameters == 3 * gated.width * gated.d
-    assert transformer.parameters == 4 * 8 * transformer.head_dim * transformer.d + 2 * transformer.width * transformer.d
+    assert (
+        transformer.parameters
+        == 4 * 8 * transformer.head_dim * transformer.d + 2 * transformer.width * transformer.d
+    )
     for m in made.memories:
         assert m.possible
         assert m.bits_per_parameter == pytest.approx(theory.bits_of_facts(100_000, 5_000) / m.parameters)

@@ -152,7 +152,10 @@ def test_a_damaged_ledger_is_made_anew(calls, tmp_path):
     for damage in (b"not a database", bytes(data[:100]) + b"\0" * 5000, b""):
         (tmp_path / LEDGER).write_bytes(damage)
         told: list[str] = []
-        assert len(run_cells([cell(d) for d in (2, 3)], tmp_path, on_progress=lambda p: told.append(p.text))) == 2
+        assert (
+            len(run_cells([cell(d) for d in (2, 3)], tmp_path, on_progress=lambda p: told.append(p.text)))
+            == 2
+        )
         assert any("found and taken up" in t for t in told)
     assert len(calls) == 2
     assert len(list(tmp_path.glob("ledger.sqlite.damaged-*"))) == 2  # an empty file is a new ledger
@@ -225,7 +228,7 @@ def test_a_full_disk_loses_nothing(calls, tmp_path, monkeypatch):
 
     monkeypatch.setattr(files, "_sync", sync)
     cells = [cell(d) for d in (2, 3, 4, 5)]
-    with pytest.raises(OutputError, match="No space left on device.*2 of 4 cells are finished"):
+    with pytest.raises(OutputError, match=r"No space left on device.*2 of 4 cells are finished"):
         run_cells(cells, tmp_path)
     assert sorted(p.suffix for p in (tmp_path / "cells").iterdir()) == [".json", ".json"]
     assert len(run_cells(cells, tmp_path)) == 4
@@ -339,7 +342,7 @@ def test_a_killed_worker_costs_one_try(script, tmp_path):
     assert "lost, again" in out
     states = rows(tmp_path / "out", "label, state, attempts")
     assert {s for _, s, _ in states} == {"done"}
-    assert dict((label, n) for label, _, n in states)["5"] == 2
+    assert {label: n for label, _, n in states}["5"] == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")

@@ -40,7 +40,9 @@ def test_a_node_is_killed_during_the_run(tmp_path, monkeypatch):
     from factweights.studies.ray_engine import RayEngine
 
     small = {"object_store_memory": 80_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **small})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **small}
+    )
     try:
         node = cluster.add_node(num_cpus=1, **small)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")

@@ -129,7 +129,12 @@ def test_a_verdict_can_go_either_way(low, high, finding, verdict):
 
 
 def point(facts: float, **more) -> dict:
-    return {"facts": facts, "interval": [facts, facts], "runs": [{"seed": s, "facts": facts} for s in (0, 1)], **more}
+    return {
+        "facts": facts,
+        "interval": [facts, facts],
+        "runs": [{"seed": s, "facts": facts} for s in (0, 1)],
+        **more,
+    }
 
 
 def measured(figure: str, good: bool) -> dict:
@@ -142,13 +147,23 @@ def measured(figure: str, good: bool) -> dict:
     if figure == "success-curve":
         widths = (0.2, 0.1) if good else (0.1, 0.2)
         series = [
-            {"method": "exact-linear", "label": "", "d": d, "points": [], "fit": {**fit, "middle": 1.01 if good else 1.35, "width": w}}
+            {
+                "method": "exact-linear",
+                "label": "",
+                "d": d,
+                "points": [],
+                "fit": {**fit, "middle": 1.01 if good else 1.35, "width": w},
+            }
             for d, w in zip((16, 32), widths, strict=True)
         ]
         return {"scale": "tiny", "series": series}
     if figure == "fig4-right":
         paper = {"cells": 100, "same": 97 if good else 60, "ours_only": 1, "paper_only": 2}
-        line = {"rate": 0.5 if good else 1.2, "rate_interval": [0.45, 0.55] if good else [1.1, 1.3], "points": 9}
+        line = {
+            "rate": 0.5 if good else 1.2,
+            "rate_interval": [0.45, 0.55] if good else [1.1, 1.3],
+            "points": 9,
+        }
         heads = 5 if good else 2
         return {"scale": "tiny", "series": [{"against_paper": paper, "line": line, "smallest_heads": heads}]}
     if figure in ("fig4-left", "fig7", "fig8", "fig9"):
@@ -165,8 +180,15 @@ def measured(figure: str, good: bool) -> dict:
         sizes = (8, 16, 32)
         one = [point(k * grow(d) * 100 * d, d=d, parameters=d * d, law=100.0 * d) for d in sizes]
         guide = [point(k * theory.paper_guide(d), d=d, parameters=d * d, law=None) for d in sizes]
-        adam = [point(p["facts"] * (0.97 if good else 0.5), d=p["d"], parameters=p["parameters"]) for p in guide]
-        named = [("exact-linear", 1.0, one), ("hebbian", 1.0, one), ("exact-linear", 0.99, guide), ("paper-adam", 0.99, adam)]
+        adam = [
+            point(p["facts"] * (0.97 if good else 0.5), d=p["d"], parameters=p["parameters"]) for p in guide
+        ]
+        named = [
+            ("exact-linear", 1.0, one),
+            ("hebbian", 1.0, one),
+            ("exact-linear", 0.99, guide),
+            ("paper-adam", 0.99, adam),
+        ]
     else:
         counts = (64, 128, 256)
         share = 1.05 if good else 0.3
@@ -234,7 +256,12 @@ def folder(tmp_path_factory):
 
     out = tmp_path_factory.mktemp("studies")
     series = (Series(method="exact-linear", recall=1.0), Series(method="hebbian", recall=0.99))
-    reproduce("fig1-left", out, study=Fig1Left(scale="<tiny>", sizes=(4, 6, 8), seeds=(0, 1), series=series), workers=1)
+    reproduce(
+        "fig1-left",
+        out,
+        study=Fig1Left(scale="<tiny>", sizes=(4, 6, 8), seeds=(0, 1), series=series),
+        workers=1,
+    )
     study = SuccessCurve(sizes=(6, 8), loads=(0.5, 1.0, 1.6), seeds=(0, 1))
     reproduce("success-curve", out, study=study, workers=1)
     return out

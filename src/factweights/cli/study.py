@@ -113,7 +113,13 @@ def results(
         print_json(found.to_dict())
         return
     rows = [
-        [str(r["study"]), str(r["label"]), number(r.get("facts")), number(r.get("law")), number(r.get("recall"))]
+        [
+            str(r["study"]),
+            str(r["label"]),
+            number(r.get("facts")),
+            number(r.get("law")),
+            number(r.get("recall")),
+        ]
         + [f"{r['seconds'] or 0:.2f}"]
         for r in found.rows
     ]

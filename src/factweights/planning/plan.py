@@ -156,7 +156,16 @@ def _layered(memory: str, per_neuron: Callable[[int], int], degree: int | None) 
             notes = [f"bilinear gates have {features:,} features at this d, too few at any width"]
         parameters = width * per_neuron(size)
         return _made(
-            memory, constant["method"], facts, answers, size, parameters, degree, notes, width=width, possible=possible
+            memory,
+            constant["method"],
+            facts,
+            answers,
+            size,
+            parameters,
+            degree,
+            notes,
+            width=width,
+            possible=possible,
         )
 
     return make
@@ -179,7 +188,16 @@ def _transformer(facts: int, answers: int, d: int | None) -> MemoryPlan:
     notes.append(f"as {side:,} subjects × {side:,} relations, embeddings not counted")
     total = attention + 2 * width * d
     return _made(
-        "transformer", "transformer fit", facts, answers, d, total, None, notes, width=width, head_dim=head_dim
+        "transformer",
+        "transformer fit",
+        facts,
+        answers,
+        d,
+        total,
+        None,
+        notes,
+        width=width,
+        head_dim=head_dim,
     )
 
 
@@ -243,7 +261,9 @@ def _seconds(memory: str, facts: int, answers: int, d: int) -> float | None:
     x = [math.log(b["facts"] * b["answers"] * b["d"]) for b in builds]
     y = [math.log(b["seconds"]) for b in builds]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum((a - mean_x) ** 2 for a in x)
+    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum(
+        (a - mean_x) ** 2 for a in x
+    )
     return math.exp(mean_y + slope * (math.log(facts * answers * d) - mean_x))
 
 
@@ -255,5 +275,11 @@ def _constants() -> dict[str, Any]:
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return ""
-    told = f"{seconds:.2g} s" if seconds < 60 else f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    told = (
+        f"{seconds:.2g} s"
+        if seconds < 60
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
     return f", of the order of {told} on one core"

@@ -15,7 +15,9 @@ def render(context: Mapping[str, Any]) -> str:
     """The page of a report; everything in ``context`` is escaped but the pictures and the downloads."""
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["figures"] = _figures
     template = (files("factweights.plots") / "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(template).render(**context)

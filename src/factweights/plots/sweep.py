@@ -27,5 +27,7 @@ def capacity_sweep(data: dict[str, Any]) -> Figure:
     style.title(axes, data["title"], f"recall ≥ {data['recall']:g}, {many}")
     axes.set(xscale="log", xlabel="parameters, every scalar counted")
     style.count_facts(axes)
-    style.quiet(axes.legend(handles=measured, title="measured", loc="upper left", bbox_to_anchor=(1.01, 1.02)))
+    style.quiet(
+        axes.legend(handles=measured, title="measured", loc="upper left", bbox_to_anchor=(1.01, 1.02))
+    )
     return figure

@@ -6,6 +6,7 @@ from factweights.studies.engine import Interrupted, StudyError, run_cells
 from factweights.studies.engines import Engine, LocalEngine
 from factweights.studies.estimates import Estimate, estimate
 from factweights.studies.fits import Slope, log_log_slope
+from factweights.studies.report import Report, write_report
 from factweights.studies.reproduce import (
     FIGURES,
     STUDIES,
@@ -14,7 +15,6 @@ from factweights.studies.reproduce import (
     reproduce_all,
     run_studies,
 )
-from factweights.studies.report import Report, write_report
 from factweights.studies.scaling import (
     AgainstLaw,
     Logistic,

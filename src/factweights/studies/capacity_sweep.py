@@ -70,7 +70,9 @@ class CapacitySweep(Study):
             fields = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
             for key in m.settings:
                 if key not in fields:
-                    raise UnknownNameError(f"setting of {m.method}", key, fields, f"(it has {', '.join(fields)})")
+                    raise UnknownNameError(
+                        f"setting of {m.method}", key, fields, f"(it has {', '.join(fields)})"
+                    )
             if m.ratios and "width" not in fields:
                 raise ValueError(f"{m.method} has no width, so it takes no ratios")
             kind(**{**({"width": 1 << 20} if m.ratios else {}), **m.settings})

@@ -17,7 +17,11 @@ from factweights.studies.ledger import Ledger
 OnResult = Callable[[Cell, dict[str, Any]], None]
 
 TRIES = 3  # of a cell whose worker was lost; what kills three workers is the cell
-_TOLD = {"capacity": "facts", "recall-capacity": "facts", "recall": "recall"}  # best number so far, by function
+_TOLD = {
+    "capacity": "facts",
+    "recall-capacity": "facts",
+    "recall": "recall",
+}  # best number so far, by function
 
 
 class StudyError(FactweightsError):
@@ -123,7 +127,9 @@ class _Run:
             if not self.todo:
                 break
 
-    def _go(self, engine: Engine, todo: list[Cell], meter: "_Meter", *, single: bool, last: bool) -> list[Cell]:
+    def _go(
+        self, engine: Engine, todo: list[Cell], meter: "_Meter", *, single: bool, last: bool
+    ) -> list[Cell]:
         packer, lost = Packer(todo, engine.slots, single=single), []
         with _calm_end(contextlib.closing(engine.run(packer))) as answers:
             for pack, outcomes in answers:

@@ -64,7 +64,6 @@ def estimate(study: Study, folder: str | Path | None = None, *, workers: int = 1
         kept = Kept(folder)
         finished = {h for h, c in cells.items() if kept.read(c) is not None}
     left = [c.cost for h, c in cells.items() if h not in finished]
-    pace = _pace(study.name)
     wall = max(sum(left) / workers, max(left, default=0.0)) + (START_SECONDS if left else 0.0)
     return Estimate(
         study=study.name,
@@ -73,7 +72,7 @@ def estimate(study: Study, folder: str | Path | None = None, *, workers: int = 1
         finished=len(finished),
         cell_seconds=sum(left),
         seconds=wall,
-        memory_bytes=round(pace["peak_bytes"] * min(workers, max(1, len(left)))),
+        memory_bytes=round(_paces()["other"]["peak_bytes"] * min(workers, max(1, len(left)))),
         workers=workers,
         paces=_paces()["from"],
     )
@@ -81,7 +80,7 @@ def estimate(study: Study, folder: str | Path | None = None, *, workers: int = 1
 
 def in_seconds(study: Study) -> Sequence[Cell]:
     """The cells of a study with their cost in seconds, so that those of several studies can be compared."""
-    pace = _pace(study.name)["seconds_per_cost"]
+    pace = _pace(study)
     return [cell.model_copy(update={"cost": pace * cell.cost}) for cell in study.cells()]
 
 
@@ -92,9 +91,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _pace(name: str) -> dict[str, float]:
+def _pace(study: Study) -> float:
+    """Seconds for a unit of cost: of this scale, else of the largest one that was measured."""
     paces = _paces()
-    return paces["studies"].get(name, paces["other"])
+    known = {"": paces["other"]["seconds_per_cost"], **paces["studies"].get(study.name, {})}
+    return float(known.get(getattr(study, "scale", None), list(known.values())[-1]))
 
 
 @cache

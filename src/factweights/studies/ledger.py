@@ -179,7 +179,9 @@ class Ledger:
             if isinstance(e, sqlite3.OperationalError):
                 raise OutputError(f"cannot open {self._path}: {e}") from e
             aside = _move_aside(self._path)
-            self.notes.append(f"the ledger was damaged ({e}); it is now {aside.name}, made anew from the cells")
+            self.notes.append(
+                f"the ledger was damaged ({e}); it is now {aside.name}, made anew from the cells"
+            )
             return _connect(self._path)
 
     def _take_up(self) -> None:

@@ -1,6 +1,7 @@
 """Numbers sent to TensorBoard or trackio while a study runs."""
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _tensorboard(folder: Path) -> Opened:
 
 def _trackio(folder: Path) -> Opened:
     try:
-        import trackio
+        trackio: Any = importlib.import_module("trackio")
     except ImportError as e:
         raise MissingExtraError("logging to trackio", "trackio") from e
     trackio.init(project="factweights", name=folder.name)

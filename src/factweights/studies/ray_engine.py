@@ -1,5 +1,6 @@
 """Cells on a Ray cluster: the same pure calls, results streamed back, lost workers noticed."""
 
+import importlib
 import os
 import time
 from collections.abc import Generator, Iterable
@@ -80,10 +81,9 @@ def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no word to anyone
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
-        import ray
+        return importlib.import_module("ray")
     except ImportError as e:
         raise MissingExtraError("the engine ray", "ray") from e
-    return ray
 
 
 def _connect(ray: Any, address: str | None, slots: int | None) -> None:

@@ -61,7 +61,10 @@ class Report(Shown):
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
-        told = [(c.name, f"{c.verdict}: {c.quantity} {measured_text(c)}; expected {expected_text(c)}") for c in self.claims]
+        told = [
+            (c.name, f"{c.verdict}: {c.quantity} {measured_text(c)}; expected {expected_text(c)}")
+            for c in self.claims
+        ]
         return [*told, ("report", str(self.path))]
 
 
@@ -102,7 +105,9 @@ def read_studies(folder: Path) -> dict[str, dict[str, Any]]:
 
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder at {folder}")
-    found = {name: read_json(folder / f"{name}.json") for name in STUDIES if (folder / f"{name}.json").is_file()}
+    found = {
+        name: read_json(folder / f"{name}.json") for name in STUDIES if (folder / f"{name}.json").is_file()
+    }
     if not found:
         raise FileFormatError(
             f"no study has left its numbers in {folder}; run factweights reproduce all --out {folder} first"
@@ -181,7 +186,9 @@ def _figure(name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[s
 def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     """The points (or cells of a grid) of all series, plain values only, under the names that they share."""
     found = [
-        {"series": s["label"], **_plain(p)} for s in data["series"] for p in s.get("points", s.get("cells", ()))
+        {"series": s["label"], **_plain(p)}
+        for s in data["series"]
+        for p in s.get("points", s.get("cells", ()))
     ]
     columns = list(dict.fromkeys(k for p in found for k in p))
     return columns, [[p.get(k) for k in columns] for p in found]

@@ -89,9 +89,9 @@ def reproduce(
         StudyError, OutputError, Interrupted: as in :func:`run_cells`.
     """
     _known(figure)
-    study = FIGURES[figure].at_scale(scale) if study is None else study
+    spec: Study = FIGURES[figure].at_scale(scale) if study is None else study
     (done,) = run_studies(
-        [study], out, workers=workers, engine=engine, on_result=on_result, on_progress=on_progress
+        [spec], out, workers=workers, engine=engine, on_result=on_result, on_progress=on_progress
     )
     return done
 

@@ -182,7 +182,9 @@ def against_law(
         SettingError: nothing to compare.
     """
     used = [(s, r, p) for s, r, p in zip(x, runs, law, strict=True) if p > 0]
-    sizes, medians, drawn = _resampled([s for s, _, _ in used], [[y / p for y in r] for _, r, p in used], draws, seed)
+    sizes, medians, drawn = _resampled(
+        [s for s, _, _ in used], [[y / p for y in r] for _, r, p in used], draws, seed
+    )
     if not len(sizes):
         raise SettingError("there is no size with y > 0 and a prediction to compare")
     residuals = np.log(medians)

@@ -123,15 +123,25 @@ def study_status(folder: str | Path) -> Status:
     """
     with _reading(folder) as db:
         studies = tuple(
-            StudyStatus(*row[:5], row[5] or 0, row[6] or 0, row[4] - (row[5] or 0) - (row[6] or 0), row[7] or 0.0)
-            for row in db.execute(
+            StudyStatus(
+                study=name,
+                spec_hash=spec,
+                version=version,
+                added=added,
+                cells=cells,
+                done=done,
+                failed=failed,
+                pending=cells - done - failed,
+                cell_seconds=seconds or 0.0,
+            )
+            for name, spec, version, added, cells, done, failed, seconds in db.execute(
                 "SELECT s.name, s.hash, s.version, s.added, COUNT(*), SUM(c.state = 'done'), "
                 "SUM(c.state = 'failed'), SUM(CASE WHEN c.state = 'done' THEN c.seconds ELSE 0 END) "
                 "FROM studies s JOIN (SELECT DISTINCT study, cell FROM study_cells) sc ON sc.study = s.hash "
                 "JOIN cells c ON c.hash = sc.cell GROUP BY s.hash ORDER BY s.added, s.name"
             )
         )
-        totals = db.execute(
+        cells, done, failed = db.execute(
             "SELECT COUNT(*), COALESCE(SUM(state = 'done'), 0), COALESCE(SUM(state = 'failed'), 0) FROM cells"
         ).fetchone()
         failures = tuple(
@@ -142,7 +152,7 @@ def study_status(folder: str | Path) -> Status:
         )
         row = db.execute("SELECT pid, host, begun, ended FROM runs ORDER BY id DESC LIMIT 1").fetchone()
     running = None if row is None or row[3] else dict(zip(("pid", "host", "begun"), row[:3], strict=True))
-    return Status(str(folder), studies, *totals, failures, running)
+    return Status(str(folder), studies, cells, done, failed, failures, running)
 
 
 def study_results(folder: str | Path, study: str | None = None) -> Results:
@@ -169,7 +179,13 @@ def study_results(folder: str | Path, study: str | None = None) -> Results:
             result = json.loads((folder / "cells" / f"{name}.json").read_bytes())["result"]
         except (OSError, ValueError, KeyError):
             continue  # the next run measures it again
-        row = {"study": of, "label": label or function, "cell": name, "function": function, "seconds": seconds}
+        row = {
+            "study": of,
+            "label": label or function,
+            "cell": name,
+            "function": function,
+            "seconds": seconds,
+        }
         given = {f"in.{k}": _flat(v) for k, v in json.loads(arguments).items()}
         plain = {k: v for k, v in result.items() if k not in row and isinstance(v, (int, float, str, bool))}
         rows.append({**row, **given, **plain})
