@@ -1,9 +1,8 @@
 """The planner against real builds: python benchmarks/planner.py [--part builds|linear|layered|transformer].
 
-For a matrix the smallest d is searched and proved. For hidden layers the plan's width is bracketed: 10 % more
-must be enough and 10 % less must not be, in every seed. For the transformer the largest task is searched.
-`--part builds` prints the times and loads that planning/constants.json is made of. Spherical facts, recall 1.0,
-one core.
+For a matrix the smallest d is searched and proved. For hidden layers the plan's width is bracketed: 10 %
+more must be enough and 10 % less must not be. For the transformer the largest task is searched. `--part
+builds` prints the times and loads of planning/constants.json. Spherical facts, recall 1.0, one core.
 """
 
 import argparse
@@ -101,7 +100,8 @@ def print_transformer() -> None:
         bits = 3 * found["facts"] / parameters
         planned = fw.plan(facts=found["facts"], answers=8, d=d, memory="transformer").memories[0].parameters
         print(
-            f"{d:>3} {head_dim:>4} {width:>4} {parameters:>8,} {found['runs'][0]['size']:>9} {found['facts']:>8,} "
+            f"{d:>3} {head_dim:>4} {width:>4} {parameters:>8,} {found['runs'][0]['size']:>9} "
+            f"{found['facts']:>8,} "
             f"{bits:>10.3f} {found['seconds']:>14.0f}   plan {planned / parameters - 1:+.1%}",
             flush=True,
         )

@@ -1,8 +1,8 @@
-"""How studies bear faults, and what they cost: python benchmarks/studies.py [--part faults|workers|ray|ledger].
+"""How studies bear faults, and what they cost: python benchmarks/studies.py [--part …].
 
-faults: a run of small cells is hurt in every way of the table and taken up again; counted are the cells that ran
-twice and those that were lost. workers: figure 1 left at smoke scale with one process and with two, one thread
-each. ray: the same packs of small cells on Ray, and what a pack costs. ledger: what keeping a cell costs.
+faults: a run of small cells is hurt in every way of the table and taken up again; counted are the cells that
+ran twice and those that were lost. workers: figure 1 left at smoke scale with one process and with two, one
+thread each. ray: the same packs of small cells on Ray. ledger: what keeping a cell costs.
 """
 
 import argparse
@@ -26,7 +26,8 @@ cells.FUNCTIONS["capacity"] = "faulty:work"
 from factweights.studies import Cell, run_cells
 
 if __name__ == "__main__":
-    made = [Cell(function="capacity", arguments={"d": d, "more": sys.argv[4:]}) for d in range(int(sys.argv[2]))]
+    sizes = range(int(sys.argv[2]))
+    made = [Cell(function="capacity", arguments={"d": d, "more": sys.argv[4:]}) for d in sizes]
     run_cells(made, sys.argv[1], workers=int(sys.argv[3]), on_progress=lambda p: print(p.text, flush=True))
 """
 FAULTY = """
@@ -110,7 +111,8 @@ def disk_full(f: Folder) -> str:
         f.start().communicate()
         again = sum(n - 1 for n in f.counts().values())
         told = "says so" if "No space left" in said or "disk is full" in said else said
-        return f"{told}; {kept} kept, {left} half-written; with room again {f.finished()} of 40, {again} in flight ran twice"
+        rest = f"with room again {f.finished()} of 40, {again} in flight ran twice"
+        return f"{told}; {kept} kept, {left} half-written; {rest}"
     finally:
         subprocess.run(["umount", str(f.out)], check=False)
 
@@ -121,7 +123,8 @@ def spec_changed(f: Folder) -> str:
     first = f.finished()
     f.start("other").communicate()
     again = sum(n - 1 for n in f.counts().values())
-    return f"10 cells more: {again} of the 30 shared ran again; other arguments: {f.finished() - first} new cells"
+    other = f.finished() - first
+    return f"10 cells more: {again} of the 30 shared ran again; other arguments: {other} new cells"
 
 
 def ledger_damaged(f: Folder) -> str:
@@ -245,7 +248,7 @@ def print_ray() -> None:
         wall, work = marks[-1] - marks[100], sum(spent[102:])
         over = 1 - work / wall / 2
         print(
-            f"{name:>6} {n:>6,} {wall:>7.2f} {work:>7.2f} {2:>6} {over:>17.1%} {1000 * work / (n - 101):>10.1f}",
+            f"{name:>6} {n:>6,} {wall:>7.2f} {work:>7.2f} {2:>6} {over:>17.1%} {1e3 * work / (n - 101):>9.1f}",
             flush=True,
         )
         shutil.rmtree(place, ignore_errors=True)

@@ -119,8 +119,8 @@ def results(
             number(r.get("facts")),
             number(r.get("law")),
             number(r.get("recall")),
+            f"{r['seconds'] or 0:.2f}",
         ]
-        + [f"{r['seconds'] or 0:.2f}"]
         for r in found.rows
     ]
     print_table(["study", "cell", "facts", "law", "recall", "seconds"], rows)

@@ -254,7 +254,7 @@ def _free_d(budget: float, per_neuron: Callable[[int], int]) -> int:
 
 
 def _seconds(memory: str, facts: int, answers: int, d: int) -> float | None:
-    """By the straight line through measured builds in the logarithms of N M d and seconds, beyond them too."""
+    """By the straight line through measured builds in the logarithms of N M d and seconds."""
     builds = _constants()[memory].get("builds", [])
     if len(builds) < 2:
         return None

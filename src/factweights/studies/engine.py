@@ -157,10 +157,14 @@ class _Run:
     def failed(self) -> str:
         """How much went wrong, and how."""
         kept = self.ledger.kept
-        text = (kept.failed / f"{self.failures[0]}.txt").read_text(encoding="utf-8")
+        try:
+            text = (kept.failed / f"{self.failures[0]}.txt").read_text(encoding="utf-8")
+        except OSError:  # somebody tidied up
+            text = "(its traceback is gone)"
+        last = text.rstrip().rpartition("\n")[2]
         return (
-            f"{len(self.failures)} of {len(self.wanted)} cells failed, the others are kept; tracebacks are in "
-            f"{kept.failed}, the first ends with: {text.rstrip().rpartition(chr(10))[2]}. "
+            f"{len(self.failures)} of {len(self.wanted)} cells failed, the others are kept; "
+            f"tracebacks are in {kept.failed}, the first ends with: {last}. "
             "They are tried again when asked (reproduce always does, study run with --retry)"
         )
 

@@ -144,10 +144,8 @@ class Ledger:
                 self.kept.write_failure(cell, outcome.error or "no traceback")
             state = "done" if result is not None else "lost" if outcome.lost else "failed"
             results.append(result)
-            rows.append(
-                (state, outcome.seconds, outcome.peak_bytes, outcome.worker, digest, outcome.error)
-                + (_now(), cell.hash)
-            )
+            o = outcome
+            rows.append((state, o.seconds, o.peak_bytes, o.worker, digest, o.error, _now(), cell.hash))
         with self._writing() as db:
             db.executemany(
                 "UPDATE cells SET state = ?, attempts = attempts + 1, seconds = ?, peak_bytes = ?, "
@@ -193,10 +191,8 @@ class Ledger:
             if record is None:
                 continue
             spec = record["cell"]
-            rows.append(
-                (name, spec.get("function"), _text(spec.get("arguments")), spec.get("factweights"))
-                + (record.get("seconds"), _now())
-            )
+            function, arguments = spec.get("function"), _text(spec.get("arguments"))
+            rows.append((name, function, arguments, spec.get("factweights"), record.get("seconds"), _now()))
         if not rows:
             return
         self.notes.append(f"{len(rows):,} finished cells of other runs were found and taken up")

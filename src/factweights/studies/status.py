@@ -151,7 +151,9 @@ def study_status(folder: str | Path) -> Status:
             )
         )
         row = db.execute("SELECT pid, host, begun, ended FROM runs ORDER BY id DESC LIMIT 1").fetchone()
-    running = None if row is None or row[3] else dict(zip(("pid", "host", "begun"), row[:3], strict=True))
+    running: dict[str, Any] | None = None
+    if row is not None and not row[3]:
+        running = {"pid": row[0], "host": row[1], "begun": row[2]}
     return Status(str(folder), studies, cells, done, failed, failures, running)
 
 
@@ -169,7 +171,8 @@ def study_results(folder: str | Path, study: str | None = None) -> Results:
             raise UnknownNameError("study in this folder", study, names, f"(there are {', '.join(names)})")
         found = db.execute(
             "SELECT DISTINCT c.hash, COALESCE(s.name, ''), c.label, c.function, c.arguments, c.seconds "
-            "FROM cells c LEFT JOIN study_cells sc ON sc.cell = c.hash LEFT JOIN studies s ON s.hash = sc.study "
+            "FROM cells c LEFT JOIN study_cells sc ON sc.cell = c.hash "
+            "LEFT JOIN studies s ON s.hash = sc.study "
             "WHERE c.state = 'done' AND (? IS NULL OR s.name = ?) ORDER BY 2, sc.place, c.hash",
             (study, study),
         ).fetchall()
@@ -224,7 +227,7 @@ def _reading(folder: str | Path) -> Iterator[sqlite3.Connection]:
             yield db
         except sqlite3.DatabaseError as e:
             raise FileFormatError(
-                f"{folder / LEDGER} is damaged ({e}); the next run in this folder makes it anew from the cells"
+                f"{folder / LEDGER} is damaged ({e}); the next run here makes it anew from the cells"
             ) from e
 
 
