@@ -1,5 +1,6 @@
-"""Specs are strict, and nothing that was finished is lost: killed, interrupted, full, damaged or run twice."""
+"""Specs are strict; nothing finished is lost: killed, interrupted, full, damaged or two runs at once."""
 
+import contextlib
 import errno
 import json
 import os
@@ -214,17 +215,19 @@ def test_a_later_format_is_refused(tmp_path):
 
 
 def test_a_full_disk_loses_nothing(calls, tmp_path, monkeypatch):
-    from factweights import files
+    from factweights.studies import kept
 
-    real, written = files._sync, []
+    real, written = kept.whole_file, []
 
-    def sync(path: Path) -> None:
-        written.append(path)
-        if len(written) == 4:  # the first is the test whether the folder can be written to
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(path)
+    @contextlib.contextmanager
+    def whole_file(path: Path, **more):
+        with real(path, **more) as tmp:
+            written.append(path)
+            yield tmp
+            if len(written) == 4:  # the first is the test whether the folder can be written to
+                raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(files, "_sync", sync)
+    monkeypatch.setattr(kept, "whole_file", whole_file)
     cells = [cell(d) for d in (2, 3, 4, 5)]
     with pytest.raises(OutputError, match=r"No space left on device.*2 of 4 cells are finished"):
         run_cells(cells, tmp_path)

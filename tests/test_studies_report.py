@@ -280,6 +280,7 @@ def test_a_report_is_one_whole_page(folder):
     assert anchors <= set(page.ids)
     assert all(link.startswith(("#", "data:", "https://arxiv.org/")) for link in page.links)
     assert text.count("<svg ") == 2
+    assert re.search(r"<td>exact-linear, recall 1.0</td><td>[\d.]+ \([\d.]+ to [\d.]+\)</td>", text)
     assert "<tiny>" not in text
     assert "&lt;tiny&gt;" in text
     assert "prefers-color-scheme: dark" in text

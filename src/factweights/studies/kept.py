@@ -13,6 +13,7 @@ from factweights.files import whole_file
 from factweights.manifest import plain
 from factweights.studies.cells import Cell, canonical_hash
 
+CHEAP = 1.0  # seconds of a cell for which waiting for the disk would be most of the work
 _PACKAGES = ("factweights", "torch", "numpy", "scipy", "matplotlib")
 
 
@@ -64,7 +65,8 @@ class Kept:
         """Keep a result; return it as :meth:`read` will, and the SHA-256 of the file."""
         record = {"cell": cell.spec, "result": plain(result), "seconds": seconds, "versions": versions()}
         text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        with whole_file(self.cells / f"{cell.hash}.json") as tmp:
+        # The ledger has the SHA-256, so a file that a power cut emptied is noticed and measured again.
+        with whole_file(self.cells / f"{cell.hash}.json", durable=seconds > CHEAP) as tmp:
             tmp.write_bytes(text.encode())
         (self.failed / f"{cell.hash}.txt").unlink(missing_ok=True)
         return json.loads(text)["result"], hashlib.sha256(text.encode()).hexdigest()

@@ -16,6 +16,7 @@ from factweights.manifest import read_json
 from factweights.show import Shown
 from factweights.studies.claims import CLAIMS, Claim, Judged, judge
 from factweights.studies.estimates import duration
+from factweights.studies.scaling import against_law, power_law
 
 REPORT = "report.html"
 
@@ -171,6 +172,7 @@ def _figure(name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[s
         "svg": svg,
         "trouble": trouble,
         "claims": [_claim(c) for c in judged if c.figure == name],
+        "fits": _fits(data),
         "columns": columns,
         "rows": rows,
         "json": _download(text, "application/json"),
@@ -181,6 +183,31 @@ def _figure(name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[s
         "cells": data.get("cells"),
         "cell_seconds": duration(data.get("cell_seconds", 0.0)),
     }
+
+
+def _fits(data: Mapping[str, Any]) -> list[list[str]]:
+    """For every series with sizes: exponent and constant, and how it lies to what is predicted."""
+    rows = []
+    for series in data["series"]:
+        used = [p for p in series.get("points", ()) if p.get("facts", 0) > 0 and p.get("runs")]
+        size = next((k for k in ("count", "parameters") if all(k in p for p in used)), None)
+        if size is None or len({p[size] for p in used}) < 2:
+            continue
+        x, runs = [p[size] for p in used], [[run["facts"] for run in p["runs"]] for p in used]
+        found = power_law(x, runs)
+        row = [series["label"], _with(found.exponent, found.exponent_interval)]
+        row += [_with(found.constant, found.constant_interval), f"{found.scatter:.1%}"]
+        law = next((k for k in ("law", "guide") if used and all(p.get(k) for p in used)), None)
+        if law is None:
+            rows.append([*row, "–", "–"])
+            continue
+        beside = against_law(x, runs, [p[law] for p in used])
+        rows.append([*row, f"{_with(beside.ratio, beside.interval)} of the {law}", f"{beside.rms:.1%}"])
+    return rows
+
+
+def _with(value: float, interval: tuple[float, float] | None) -> str:
+    return f"{value:.3g}" + ("" if interval is None else f" ({interval[0]:.3g} to {interval[1]:.3g})")
 
 
 def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
