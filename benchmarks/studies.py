@@ -225,33 +225,32 @@ def print_ray() -> None:
     from factweights.studies import Cell, LocalEngine, run_cells
     from factweights.studies.ray_engine import RayEngine
 
-    arguments = {"method": "ridge", "d": 16, "recall": 1.0}
-
-    def cells(first: int, n: int) -> list[Cell]:
+    def cells(d: int, facts: int, first: int, n: int) -> list[Cell]:
+        given = {"method": "ridge", "d": d, "facts": facts, "recall": 1.0}
         seeds = range(first, first + n)
-        return [Cell(function="success", arguments={**arguments, "facts": 60, "seed": s}) for s in seeds]
+        return [Cell(function="success", arguments={**given, "seed": s}) for s in seeds]
 
-    print("engine  cells  wall s  work s  slots  idle or overhead  ms a cell")
+    print("engine  cells   ms each  wall s  work s  slots  idle or overhead")
     ray = RayEngine(slots=2)
-    for name, engine in (("local", LocalEngine(2)), ("ray", ray)):
-        place = tempfile.mkdtemp(prefix="engine-")
-        n, spent, marks = 3000, [0.0], []
+    for d, facts, n in ((16, 60, 2000), (96, 1200, 400)):
+        for name, engine in (("local", LocalEngine(2)), ("ray", ray)):
+            place = tempfile.mkdtemp(prefix="engine-")
+            marks, spent = [], []
 
-        def heard(_: Cell, found: dict, marks: list = marks, spent: list = spent) -> None:
-            marks.append(time.perf_counter())
-            spent.append(found["seconds"])
+            def heard(_: Cell, found: dict, marks: list = marks, spent: list = spent) -> None:
+                marks.append(time.perf_counter())
+                spent.append(found["seconds"])
 
-        if name == "ray":
-            run_cells(cells(10**6, 8), place, engine=engine)  # workers are started and have imported torch
-        run_cells(cells(0, n), place, engine=engine, on_result=heard)
-        # from the first hundred on: before that, local workers are still importing
-        wall, work = marks[-1] - marks[100], sum(spent[102:])
-        over = 1 - work / wall / 2
-        print(
-            f"{name:>6} {n:>6,} {wall:>7.2f} {work:>7.2f} {2:>6} {over:>17.1%} {1e3 * work / (n - 101):>9.1f}",
-            flush=True,
-        )
-        shutil.rmtree(place, ignore_errors=True)
+            if name == "ray":  # workers are started and import torch
+                run_cells(cells(d, facts, 10**6, 8), place, engine=engine)
+            run_cells(cells(d, facts, 0, n), place, engine=engine, on_result=heard)
+            # from a fifth on: before that, local workers are still importing
+            wall, work = marks[-1] - marks[n // 5], sum(spent[n // 5 + 1 :])
+            each, over = 1e3 * work / (0.8 * n), 1 - work / wall / 2
+            print(
+                f"{name:>6} {n:>6,} {each:>8.1f} {wall:>8.2f} {work:>7.2f} {2:>6} {over:>17.1%}", flush=True
+            )
+            shutil.rmtree(place, ignore_errors=True)
     ray.close()
 
 

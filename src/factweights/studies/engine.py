@@ -71,7 +71,7 @@ def run_cells(
     """
     engine = LocalEngine(workers) if engine is None else engine
     wanted = {cell.hash: cell for cell in cells}
-    with Ledger(folder, engine=engine.name, slots=engine.slots) as ledger:
+    with _one_interrupt(), Ledger(folder, engine=engine.name, slots=engine.slots) as ledger:
         ledger.add_cells(wanted.values())
         for study in studies:
             ledger.add_study(study, study.cells())
@@ -131,7 +131,7 @@ class _Run:
         self, engine: Engine, todo: list[Cell], meter: "_Meter", *, single: bool, last: bool
     ) -> list[Cell]:
         packer, lost = Packer(todo, engine.slots, single=single), []
-        with _calm_end(contextlib.closing(engine.run(packer))) as answers:
+        with contextlib.closing(engine.run(packer)) as answers:
             for pack, outcomes in answers:
                 packer.learn(pack, outcomes)
                 done = list(zip(pack, outcomes, strict=True))
@@ -170,19 +170,22 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _calm_end(answers: "contextlib.closing[Any]") -> Iterator[Any]:
-    """End the work undisturbed: a second Ctrl-C must not leave workers behind."""
-    with contextlib.ExitStack() as stack:
-        found = stack.enter_context(answers)
-        try:
-            yield found
-        finally:
-            if threading.current_thread() is threading.main_thread():
-                before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-                try:
-                    stack.close()
-                finally:
-                    signal.signal(signal.SIGINT, before)
+def _one_interrupt() -> Iterator[None]:
+    """The first Ctrl-C ends the run; a second one must not disturb the end: workers killed, ledger closed."""
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not ours or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Meter:
