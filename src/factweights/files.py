@@ -34,6 +34,7 @@ def whole_file(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
             _sync(tmp)
         tmp.chmod(0o666 & ~_umask())
         os.replace(tmp, path)
+        tmp = None
     except OSError as e:
         raise _output_error(path, e) from e
     finally:

@@ -34,6 +34,7 @@ class Kept:
         with whole_file(self.cells / ".writable"):
             pass
         (self.cells / ".writable").unlink(missing_ok=True)
+        self._failures = {p.stem for p in self.failed.glob("*.txt")}
 
     def read(self, cell: Cell, digest: str | None = None) -> dict[str, Any] | None:
         """The result of a cell that was finished earlier; None where there is none that can be trusted.
@@ -64,11 +65,12 @@ class Kept:
     def write(self, cell: Cell, result: dict[str, Any], seconds: float) -> tuple[dict[str, Any], str]:
         """Keep a result; return it as :meth:`read` will, and the SHA-256 of the file."""
         record = {"cell": cell.spec, "result": plain(result), "seconds": seconds, "versions": versions()}
-        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"  # indented is slow
         # The ledger has the SHA-256, so a file that a power cut emptied is noticed and measured again.
         with whole_file(self.cells / f"{cell.hash}.json", durable=seconds > CHEAP) as tmp:
             tmp.write_bytes(text.encode())
-        (self.failed / f"{cell.hash}.txt").unlink(missing_ok=True)
+        if cell.hash in self._failures:
+            (self.failed / f"{cell.hash}.txt").unlink(missing_ok=True)
         return json.loads(text)["result"], hashlib.sha256(text.encode()).hexdigest()
 
     def sweep(self) -> None:
@@ -80,6 +82,7 @@ class Kept:
     def write_failure(self, cell: Cell, traceback: str) -> Path:
         """Keep what went wrong, with the cell that it went wrong in."""
         path = self.failed / f"{cell.hash}.txt"
+        self._failures.add(cell.hash)
         with whole_file(path) as tmp:
             tmp.write_text(f"{json.dumps(cell.spec, ensure_ascii=False)}\n\n{traceback}", encoding="utf-8")
         return path
