@@ -100,7 +100,7 @@ def reproduce_all(
     out: str | Path,
     *,
     scale: str = "smoke",
-    figures: Sequence[str] = tuple(FIGURES),
+    figures: Sequence[str] | None = None,
     workers: int | None = None,
     engine: Engine | None = None,
     on_result: OnResult | None = None,
@@ -110,7 +110,11 @@ def reproduce_all(
 
     What figures share is measured once. Arguments and errors are those of :func:`reproduce`; figures of which
     no cell failed are written before the error is raised.
+
+    Args:
+        figures: names in ``FIGURES``; None for all of them.
     """
+    figures = list(FIGURES) if figures is None else figures
     for figure in figures:
         _known(figure)
     specs = [FIGURES[figure].at_scale(scale) for figure in figures]
