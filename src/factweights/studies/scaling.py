@@ -84,7 +84,7 @@ class Logistic(Shown):
 
     Attributes:
         middle: x at which every second try succeeds.
-        middle_interval: percentile bootstrap over the tries at each x.
+        middle_interval: percentile bootstrap over seeds.
         width: log of the ratio of the x with success 10 % and 90 %: 0 for a step.
         width_interval: the same bootstrap. Where hardly any x has both successes and failures the fit is a
             step smoothed by its prior, and the width an upper limit.
@@ -213,9 +213,10 @@ def logistic_fit(
 
     Args:
         x: positive loads, at least two different ones.
-        tries: for each load the outcomes.
+        tries: for each load the outcomes. Where there are equally many at each, the k-th are taken to be of
+            one seed, as the same seed may have nested facts at every load.
         level: nominal coverage.
-        draws: bootstrap resamples; within each load, tries are drawn with replacement.
+        draws: bootstrap resamples: of seeds, with all their loads; else of the tries at each load.
         seed: of the resampling.
 
     Raises:
@@ -232,12 +233,21 @@ def logistic_fit(
     middle, width = _firth(loads, counts, wins)
     rng, found = np.random.default_rng(seed), []
     for _ in range(draws):
-        again = rng.binomial(counts.astype(int), wins / counts).astype(float)
+        again = _again(tries, rng)
         if 0 < again.sum() < counts.sum():
             found.append(_firth(loads, counts, again))
     middles, widths = np.array(found).T
     of_middle, of_width = _interval(np.exp(middles), level), _interval(widths, level)
     return Logistic(float(np.exp(middle)), of_middle, width, of_width, int(counts.sum()), level)
+
+
+def _again(tries: Sequence[Sequence[bool]], rng: np.random.Generator) -> np.ndarray:
+    """Successes at each load in one resample."""
+    sizes = {len(t) for t in tries}
+    if len(sizes) > 1:
+        return np.array([rng.binomial(len(t), sum(t) / len(t)) for t in tries], dtype=float)
+    seeds = sizes.pop()
+    return np.array(tries, dtype=float)[:, rng.integers(0, seeds, seeds)].sum(axis=1)
 
 
 def _firth(x: np.ndarray, n: np.ndarray, wins: np.ndarray, steps: int = 100) -> tuple[float, float]:
