@@ -1,7 +1,7 @@
 """The claims of the paper and of the laws here, as data: what is measured, what is expected, and a verdict.
 
-Bands come from what the claim says and are not moved to fit a run, so that a claim can fail; some of the runs in the
-lab log were known when they were chosen.
+Bands come from what the claim says and are not moved to fit a run, so that a claim can fail; some of the
+runs in the lab log were known when they were chosen.
 """
 
 import math
