@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from factweights.cli.app import COMMANDS, app
+from factweights.cli.app import COMMANDS, GROUPS, app
 from factweights.files import whole_file
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
@@ -52,8 +52,14 @@ KEYS = {
     "dynamics": "facts, stages, loss, plateau_loss, plateau_time, relation_entropy, kl_at_plateau, rates, "
     "times_theory, conservation_error, converged, start, init, variables, weights, solver, evaluations, "
     "trace, seconds",
+    "plan": "facts, answers, bits, memories",
     "reproduce": "figure, scale, title, series, lines, spec_hash, spec, versions, seconds, cell_seconds, "
-    "files",
+    "cells, files",
+    "report": "report, claims, shown",
+    "study run": "studies",
+    "study status": "folder, studies, cells, done, failed, failures, running",
+    "study results": "rows",
+    "study retry": "studies",
     "methods": "methods",
 }
 
@@ -61,11 +67,21 @@ KEYS = {
 def page() -> str:
     """The whole page."""
     parts = [HEAD, _block("factweights --help", _help([]))]
-    for command in COMMANDS:
-        name = command.__name__
+    for name, command in commands().items():
         keys = ", ".join(f"`{key}`" for key in KEYS[name].split(", "))
-        parts += [f"## {name}\n", _block(example(command), ""), _block("", _help([name])), f"JSON: {keys}.\n"]
+        parts += [
+            f"## {name}\n",
+            _block(example(command), ""),
+            _block("", _help(name.split())),
+            f"JSON: {keys}.\n",
+        ]
     return "\n".join(parts)
+
+
+def commands() -> dict[str, Callable[..., object]]:
+    """Every command by name, those of two words last."""
+    two = {f"{group} {c.__name__}": c for group, members in GROUPS.items() for c in members}
+    return {c.__name__: c for c in COMMANDS} | two
 
 
 def example(command: Callable[..., object]) -> str:

@@ -56,6 +56,11 @@ def test_the_package_says_that_it_is_typed():
     assert (SOURCE / "py.typed").exists()
 
 
+def test_the_data_of_the_package_is_where_it_is_read():
+    data = {p.relative_to(SOURCE).as_posix() for p in SOURCE.rglob("*") if p.suffix in (".json", ".jinja")}
+    assert data == {"planning/constants.json", "plots/report.html.jinja", "studies/paces.json"}
+
+
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     if importlib.util.find_spec("hatchling") is None:
         pytest.skip("hatchling is not installed")
@@ -64,7 +69,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     (wheel,) = tmp_path.iterdir()
     held = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in held} == {"factweights"}
-    sources = {p.relative_to(SOURCE.parent).as_posix() for p in SOURCE.rglob("*.py")}
+    shipped = [p for p in SOURCE.rglob("*") if p.suffix in (".py", ".json", ".jinja", ".typed")]
+    sources = {p.relative_to(SOURCE.parent).as_posix() for p in shipped}
     assert sources <= set(held)
     (entry,) = (zipfile.ZipFile(wheel).read(n).decode() for n in held if n.endswith("entry_points.txt"))
     assert "factweights = factweights.cli:main" in entry

@@ -410,7 +410,7 @@ def tiny(name: str):
 
 @pytest.mark.parametrize("name", ["fig4-right", "fig4-left", "fig7", "fig8", "fig9"])
 def test_figures_are_reproduced_and_told(name, monkeypatch, tmp_path, capsys):
-    from factweights.cli.reproduce import _print_series
+    from factweights.cli.reproduce import print_series
 
     def measured(function, made):
         return lambda **arguments: made(Cell(function=function, arguments=arguments))
@@ -422,16 +422,16 @@ def test_figures_are_reproduced_and_told(name, monkeypatch, tmp_path, capsys):
     assert written == done.data
     assert set(written) >= {"figure", "scale", "title", "series", "lines", "spec_hash", "spec", "versions"}
     assert [f.suffix for f in done.files] == [".png", ".svg", ".json"]
-    _print_series(written)
+    print_series(written)
     told = capsys.readouterr().out
     assert "recall ≥ 0.99" in told
     assert all(len(line) < 90 for line in told.splitlines())
 
 
 def test_the_cli_compares_with_the_paper(capsys):
-    from factweights.cli.reproduce import _print_series
+    from factweights.cli.reproduce import print_series
 
-    _print_series(gathered(Fig4Right.at_scale("laptop")))
+    print_series(gathered(Fig4Right.at_scale("laptop")))
     told = capsys.readouterr().out
     assert "d m = 2,300 − 0.500 d d_h H in the paper" in told
     assert "169 of 169 cells on the same side as in the paper" in told

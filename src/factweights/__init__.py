@@ -67,6 +67,7 @@ _HOMES = {
         "PaperAdamTransformer",
         "TransformerFit",
     ),
+    "factweights.planning": ("Plan", "plan"),
     "factweights.prompt_certificate": ("PromptCertificate", "verify_prompts"),
     "factweights.storing": ("Stored", "store_table"),
     "factweights.verify": (
@@ -138,6 +139,8 @@ if TYPE_CHECKING:
     from factweights.methods.recall import AttentionOnly as AttentionOnly
     from factweights.methods.recall import PaperAdamTransformer as PaperAdamTransformer
     from factweights.methods.recall import TransformerFit as TransformerFit
+    from factweights.planning import Plan as Plan
+    from factweights.planning import plan as plan
     from factweights.prompt_certificate import PromptCertificate as PromptCertificate
     from factweights.prompt_certificate import verify_prompts as verify_prompts
     from factweights.storing import Stored as Stored

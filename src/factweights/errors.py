@@ -51,6 +51,10 @@ class OutputError(FactweightsError, OSError):
     """An output that could not be written; nothing of it was left behind."""
 
 
+class BusyError(FactweightsError):
+    """A folder that another run is writing to."""
+
+
 class NotStorableError(FactweightsError):
     """Facts that the asked-for memory cannot hold, with the proof or the shortfall."""
 

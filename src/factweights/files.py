@@ -11,8 +11,13 @@ from factweights.errors import OutputError
 
 
 @contextlib.contextmanager
-def whole_file(path: str | Path) -> Iterator[Path]:
+def whole_file(path: str | Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes the name only if the block succeeds.
+
+    Args:
+        path: of the file.
+        durable: wait until the disk has it. Without, only a power cut can leave it empty or cut short, which
+            whoever reads it must then notice.
 
     Raises:
         OutputError: the file could not be written (read-only folder, full disk, …).
@@ -25,9 +30,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         os.close(fd)
         tmp = Path(name)
         yield tmp
-        _sync(tmp)
+        if durable:
+            _sync(tmp)
         tmp.chmod(0o666 & ~_umask())
         os.replace(tmp, path)
+        tmp = None
     except OSError as e:
         raise _output_error(path, e) from e
     finally:

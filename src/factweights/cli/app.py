@@ -9,14 +9,30 @@ from factweights.cli.capacity import capacity
 from factweights.cli.dynamics import dynamics
 from factweights.cli.edit import edit
 from factweights.cli.methods import methods
+from factweights.cli.plan import plan
 from factweights.cli.recall import recall
+from factweights.cli.report import report
 from factweights.cli.reproduce import reproduce
 from factweights.cli.store import store
+from factweights.cli.study import COMMANDS as STUDY
 from factweights.cli.transformer import transformer
 from factweights.cli.verify import verify
 from factweights.cli.width import width
 
-COMMANDS = (store, recall, verify, edit, capacity, width, transformer, dynamics, reproduce, methods)
+COMMANDS = (
+    store,
+    recall,
+    verify,
+    edit,
+    capacity,
+    width,
+    plan,
+    transformer,
+    dynamics,
+    reproduce,
+    report,
+    methods,
+)
 
 app = App(
     name="factweights",
@@ -28,6 +44,16 @@ app = App(
 )
 for place, command in enumerate(COMMANDS):
     app.command(command, sort_key=place)  # in the order of use, not of the alphabet
+
+GROUPS = {"study": STUDY}  # commands of two words
+study = App(
+    name="study",
+    help="Run a declared study, go on with it, see how far it is, read its results.",
+    sort_key=len(COMMANDS) - 1.5,  # before the list of methods
+)
+for place, command in enumerate(STUDY):
+    study.command(command, sort_key=place)
+app.command(study)
 
 
 def call(tokens: Sequence[str]) -> None:

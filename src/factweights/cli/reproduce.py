@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from factweights.cli.options import Json
 from factweights.cli.output import number, percent
+from factweights.cli.study import EngineName, LogName, build_engine
 
 _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "d": lambda p: number(p["d"]),
@@ -49,39 +50,69 @@ def reproduce(
     scale: Annotated[str, Parameter(metavar="smoke|laptop|paper")] = "smoke",
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     workers: int | None = None,
+    engine: EngineName = "local",
+    log: LogName | None = None,
     json: Json = False,
 ) -> None:
-    """Measure a figure of the paper anew and draw it, the laws beside it.
+    """Measure a figure of the paper anew and draw it, the laws beside it; or all of them, with a report.
 
-    Writes FIGURE.png, FIGURE.svg and FIGURE.json. Finished cells are kept in the same folder: after Ctrl-C,
-    or for a larger scale, the same folder goes on where it stopped.
+    Writes FIGURE.png, FIGURE.svg and FIGURE.json, and for `all` report.html. Finished cells are kept in the
+    same folder: after Ctrl-C, or for a larger scale, the same folder goes on where it stopped.
 
     Example: `factweights reproduce fig1-left --scale smoke --out fig1-left`
 
     Args:
-        figure: Which one: fig1-left, fig1-right, fig4-left, fig4-right, fig5, fig6, fig7, fig8, fig9 or
-            phase-diagram.
+        figure: Which one: fig1-left, fig1-right, fig4-left, fig4-right, fig5, fig6, fig7, fig8, fig9,
+            phase-diagram, success-curve, or all.
         scale: smoke takes seconds, laptop minutes, paper has the sizes and seeds of the paper.
         out: Folder for the figure, its numbers and the finished cells.
         workers: Processes of one thread each; else one per core.
+        engine: local processes, or ray: a Ray cluster (the one in RAY_ADDRESS, else this machine).
+        log: Send numbers to TensorBoard or trackio while it runs.
     """
+    import contextlib
+
     from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
     from factweights.studies import reproduce as run
+    from factweights.studies.live import live_log
 
-    with shown_progress() as tell:
-        done = run(figure, out, scale=scale, workers=workers, on_progress=tell)
+    with shown_progress() as tell, contextlib.ExitStack() as stack:
+        listener = None if log is None else stack.enter_context(live_log(log, out))
+        where = build_engine(engine, workers)
+        if figure == "all":
+            _all(out, scale, where, listener, tell, json)
+            return
+        done = run(figure, out, scale=scale, engine=where, on_result=listener, on_progress=tell)
     if json:
         print_json(done.to_dict())
         return
-    _print_series(done.data)
+    print_series(done.data)
     for path in done.files:
         print(path)
 
 
-def _print_series(data: dict[str, Any]) -> None:
+def _all(out: Path, scale: str, engine: Any, on_result: Any, tell: Any, json: bool) -> None:
+    from factweights.cli.output import print_json
+    from factweights.progress import Progress
+    from factweights.studies import reproduce_all
+    from factweights.studies.report import write_report
+
+    done = reproduce_all(out, scale=scale, engine=engine, on_result=on_result, on_progress=tell)
+    tell(Progress(1, 1, "writing the report"))
+    report = write_report(out)
+    if json:
+        print_json({"figures": [d.to_dict() for d in done], **report.to_dict()})
+        return
+    print(report)
+
+
+def print_series(data: dict[str, Any]) -> None:
+    """The numbers of a study as tables."""
     for series in data["series"]:
-        if "thresholds" in series:
+        if "fit" in series:
+            _print_success(series)
+        elif "thresholds" in series:
             _print_phases(series)
         elif "runs" in series:
             _print_stages(series)
@@ -109,6 +140,17 @@ def _print_capacities(series: dict[str, Any]) -> None:
     if e := series["exponent"]:
         size = "m·d" if columns is _MLP_COLUMNS else "d²"
         print(f"  facts grow as ({size})^{e['value']:.3f}{_between('seeds', e['interval'])}")
+
+
+def _print_success(series: dict[str, Any]) -> None:
+    from factweights.cli.output import print_table
+
+    print(f"{series['label']}, the law gives {number(series['law'])} facts")
+    rows = [[number(p["facts"]), f"{p['load']:.3g}", f"{p['share']:.0%}"] for p in series["points"]]
+    print_table(["facts", "over the law", "seeds that fit"], rows)
+    fit = series["fit"]
+    low, high = fit["middle_interval"]
+    print(f"  even odds at {fit['middle']:.3f} of the law (95 %: {low:.3f} to {high:.3f})")
 
 
 def _print_recall(series: dict[str, Any]) -> None:

@@ -14,6 +14,8 @@ from factweights.plots.fig5 import fig5
 from factweights.plots.frames import animate, frames_panel, save_frames
 from factweights.plots.phase_diagram import phase_diagram
 from factweights.plots.style import save
+from factweights.plots.success import success_curve
+from factweights.plots.sweep import capacity_sweep
 
 DRAWN: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "fig1-left": fig1_left,
@@ -27,6 +29,8 @@ DRAWN: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "fig9": fig4_left,
     "frames": frames_panel,
     "phase-diagram": phase_diagram,
+    "success-curve": success_curve,
+    "capacity-sweep": capacity_sweep,
 }
 
 
@@ -45,6 +49,7 @@ def draw(data: dict[str, Any]) -> Figure:
 __all__ = [
     "DRAWN",
     "animate",
+    "capacity_sweep",
     "draw",
     "fig1_left",
     "fig1_right",
@@ -56,4 +61,5 @@ __all__ = [
     "phase_diagram",
     "save",
     "save_frames",
+    "success_curve",
 ]

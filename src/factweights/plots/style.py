@@ -116,11 +116,15 @@ def save(figure: Figure, path: str | Path) -> Path:
         OutputError: it could not be written.
     """
     path = Path(path)
-    kind = path.suffix.removeprefix(".")
-    undated = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
-    with mpl.rc_context(_RC):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=160, metadata=undated.get(kind))
+    buffer = io.BytesIO()
+    write(figure, buffer, path.suffix.removeprefix("."))
     with whole_file(path) as tmp:
         tmp.write_bytes(buffer.getvalue())
     return path
+
+
+def write(figure: Figure, buffer: io.BytesIO, kind: str, *, transparent: bool = False) -> None:
+    """Write ``figure`` to ``buffer`` as ``svg``, ``png`` or ``pdf``, without a date."""
+    undated = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
+    with mpl.rc_context(_RC):
+        figure.savefig(buffer, format=kind, dpi=160, metadata=undated.get(kind), transparent=transparent)

@@ -21,6 +21,7 @@ FUNCTIONS = {
     "capacity": "factweights.studies.measure:measure_capacity",
     "recall": "factweights.studies.measure:measure_recall",
     "recall-capacity": "factweights.studies.measure:measure_recall_capacity",
+    "success": "factweights.studies.success:measure_success",
 }
 
 
@@ -31,7 +32,8 @@ class Cell(BaseModel):
         function: a name in ``FUNCTIONS``.
         arguments: what it is called with, as JSON can hold it.
         cost: a guess at its running time in any unit, for order and estimates.
-        label: what progress calls it. Neither this nor the cost is part of its identity.
+        gpus: how many it needs; an engine of several machines looks for them, the local one does not.
+        label: what progress calls it. Neither this nor cost nor gpus is part of its identity.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +41,7 @@ class Cell(BaseModel):
     function: str
     arguments: dict[str, JsonValue]
     cost: float = 1.0
+    gpus: float = 0.0
     label: str = ""
 
     @property

@@ -1,6 +1,8 @@
 """Finished cells on disk: one file each, written whole, so that nothing but cells in flight is ever lost."""
 
+import hashlib
 import json
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -9,8 +11,9 @@ from typing import Any
 from factweights.errors import OutputError
 from factweights.files import whole_file
 from factweights.manifest import plain
-from factweights.studies.cells import Cell
+from factweights.studies.cells import Cell, canonical_hash
 
+CHEAP = 1.0  # seconds of a cell for which waiting for the disk would be most of the work
 _PACKAGES = ("factweights", "torch", "numpy", "scipy", "matplotlib")
 
 
@@ -31,33 +34,61 @@ class Kept:
         with whole_file(self.cells / ".writable"):
             pass
         (self.cells / ".writable").unlink(missing_ok=True)
+        self._failures = {p.stem for p in self.failed.glob("*.txt")}
 
-    def read(self, cell: Cell) -> dict[str, Any] | None:
-        """The result of a cell that was finished earlier; None where there is none that can be trusted."""
+    def read(self, cell: Cell, digest: str | None = None) -> dict[str, Any] | None:
+        """The result of a cell that was finished earlier; None where there is none that can be trusted.
+
+        Args:
+            cell: whose.
+            digest: SHA-256 that the file must have, where it is known.
+        """
+        record = self.record(cell.hash, digest)
+        return record["result"] if record is not None and record["cell"] == cell.spec else None
+
+    def record(self, name: str, digest: str | None = None) -> dict[str, Any] | None:
+        """All that the file of the cell with hash ``name`` says; None unless it is whole and of that cell."""
         try:
-            found = json.loads((self.cells / f"{cell.hash}.json").read_bytes())
-        except (OSError, ValueError):
+            data = (self.cells / f"{name}.json").read_bytes()
+            found = json.loads(data)
+        except (OSError, ValueError, RecursionError):
             return None
-        whole = isinstance(found, dict) and found.get("cell") == cell.spec and "result" in found
-        return found["result"] if whole else None
+        if digest is not None and hashlib.sha256(data).hexdigest() != digest:
+            return None
+        whole = isinstance(found, dict) and isinstance(found.get("result"), dict)
+        return found if whole and canonical_hash(found.get("cell")) == name else None
 
-    def write(self, cell: Cell, result: dict[str, Any], seconds: float) -> dict[str, Any]:
-        """Keep a result, and return it as :meth:`read` will."""
+    def names(self) -> set[str]:
+        """The hashes of all cells that have a file."""
+        return {p.stem for p in self.cells.glob("*.json") if not p.name.startswith(".")}
+
+    def write(self, cell: Cell, result: dict[str, Any], seconds: float) -> tuple[dict[str, Any], str]:
+        """Keep a result; return it as :meth:`read` will, and the SHA-256 of the file."""
         record = {"cell": cell.spec, "result": plain(result), "seconds": seconds, "versions": versions()}
-        text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-        with whole_file(self.cells / f"{cell.hash}.json") as tmp:
-            tmp.write_text(text + "\n", encoding="utf-8")
-        (self.failed / f"{cell.hash}.txt").unlink(missing_ok=True)
-        return json.loads(text)["result"]
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"  # indented is slow
+        # The ledger has the SHA-256, so a file that a power cut emptied is noticed and measured again.
+        with whole_file(self.cells / f"{cell.hash}.json", durable=seconds > CHEAP) as tmp:
+            tmp.write_bytes(text.encode())
+        if cell.hash in self._failures:
+            (self.failed / f"{cell.hash}.txt").unlink(missing_ok=True)
+        return json.loads(text)["result"], hashlib.sha256(text.encode()).hexdigest()
+
+    def sweep(self) -> None:
+        """Remove what a killed process left half-written; only whoever alone writes here may."""
+        for folder in (self.cells, self.failed):
+            for left in folder.glob(".*.part"):
+                left.unlink(missing_ok=True)
 
     def write_failure(self, cell: Cell, traceback: str) -> Path:
         """Keep what went wrong, with the cell that it went wrong in."""
         path = self.failed / f"{cell.hash}.txt"
+        self._failures.add(cell.hash)
         with whole_file(path) as tmp:
             tmp.write_text(f"{json.dumps(cell.spec, ensure_ascii=False)}\n\n{traceback}", encoding="utf-8")
         return path
 
 
+@cache  # a third of a millisecond for each cell otherwise
 def versions() -> dict[str, str]:
     """The versions that a number may depend on."""
     found = {"python": python_version()}

@@ -9,12 +9,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -26,56 +26,56 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 class _Worker:
     process: BaseProcess
     pipe: Connection
-    index: int | None = None  # of the task it works on
+    task: Any = None  # the one it works on
     begun: float = field(default_factory=time.perf_counter)
 
-    def give(self, index: int, task: object) -> None:
-        self.index, self.begun = index, time.perf_counter()
+    def give(self, task: object) -> None:
+        self.task, self.begun = task, time.perf_counter()
         with contextlib.suppress(OSError):  # it died meanwhile; waiting for its answer finds out
             self.pipe.send(task)
 
 
 def run_in_processes(
-    tasks: Sequence[Task],
+    tasks: Iterable[Task],
     workers: int,
     work: Callable[[Task], Answer],
     died: Callable[[Task, int | None, float], Answer],
-) -> Iterator[tuple[Task, Answer]]:
+) -> Generator[tuple[Task, Answer]]:
     """Yield every task with its answer as answers arrive; tasks are handed out in order.
 
     Args:
-        tasks: picklable.
+        tasks: picklable; each is drawn when a worker is free for it.
         workers: how many processes.
         work: a module-level function, called in the workers.
         died: makes the answer for a task whose process ended without one; another process takes its place.
     """
     context = multiprocessing.get_context("spawn")
-    waiting = iter(enumerate(tasks))
+    waiting = iter(tasks)
     crew: list[_Worker] = []
     try:
-        for index, task in waiting:
+        for task in waiting:
             crew.append(_hire(context, work))
-            crew[-1].give(index, task)
+            crew[-1].give(task)
             if len(crew) == workers:
                 break
         while crew:
             ready = wait([w.pipe for w in crew])
             for worker in [w for w in crew if w.pipe in ready]:
-                index = worker.index
+                task = worker.task
                 crew.remove(worker)
                 try:
                     answer = worker.pipe.recv()
                 except (EOFError, OSError):
                     worker.process.join()
                     spent = time.perf_counter() - worker.begun
-                    answer = died(tasks[index or 0], worker.process.exitcode, spent)
+                    answer = died(task, worker.process.exitcode, spent)
                 if (following := next(waiting, None)) is not None:
                     alive = worker if worker.process.is_alive() else _hire(context, work)
-                    alive.give(*following)
+                    alive.give(following)
                     crew.append(alive)
                 else:
                     worker.pipe.close()
-                yield tasks[index or 0], answer
+                yield task, answer
     finally:
         for worker in crew:
             worker.process.kill()

@@ -1,8 +1,8 @@
-"""Figures by name: run the study, draw it, write picture and numbers."""
+"""Studies by name: run them, draw them, write pictures and numbers."""
 
 import json
-import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,11 @@ from factweights.errors import UnknownNameError
 from factweights.files import whole_file
 from factweights.manifest import plain
 from factweights.progress import OnProgress, Progress, silent
-from factweights.studies.cells import Study
-from factweights.studies.engine import run_cells
+from factweights.studies.capacity_sweep import CapacitySweep
+from factweights.studies.cells import Cell, Study
+from factweights.studies.engine import OnResult, StudyError, run_cells
+from factweights.studies.engines import Engine
+from factweights.studies.estimates import in_seconds
 from factweights.studies.fig1_left import Fig1Left
 from factweights.studies.fig1_right import Fig1Right
 from factweights.studies.fig4_left import Fig4Left
@@ -24,8 +27,11 @@ from factweights.studies.fig8 import Fig8
 from factweights.studies.fig9 import Fig9
 from factweights.studies.kept import versions
 from factweights.studies.phase_diagram import PhaseDiagram
+from factweights.studies.specs import cores
+from factweights.studies.success import SuccessCurve
 
-FIGURES = {
+# The figures that `reproduce` knows, each with specs at the scales smoke, laptop and paper.
+FIGURES: dict[str, Any] = {
     "fig1-left": Fig1Left,
     "fig1-right": Fig1Right,
     "fig4-left": Fig4Left,
@@ -36,12 +42,15 @@ FIGURES = {
     "fig8": Fig8,
     "fig9": Fig9,
     "phase-diagram": PhaseDiagram,
+    "success-curve": SuccessCurve,
 }
+STUDIES: dict[str, Any] = {**FIGURES, "capacity-sweep": CapacitySweep}
+ALL = "all"
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A figure that was drawn.
+    """A study that was run and drawn.
 
     Attributes:
         data: its numbers, as they stand in the JSON file.
@@ -63,6 +72,8 @@ def reproduce(
     scale: str = "smoke",
     study: Study | None = None,
     workers: int | None = None,
+    engine: Engine | None = None,
+    on_result: OnResult | None = None,
     on_progress: OnProgress = silent,
 ) -> Reproduction:
     """Measure a figure of the paper anew and draw it, resuming from ``out`` what was finished there.
@@ -73,25 +84,118 @@ def reproduce(
         scale: ``smoke``, ``laptop`` or ``paper``.
         study: a spec of your own instead of a scale.
         workers: processes; None takes one for each core.
+        engine: where to run the cells instead.
+        on_result: told of every result, kept ones first.
         on_progress: told after every cell.
 
     Raises:
         UnknownNameError: no such figure or scale, with the nearest.
         StudyError, OutputError, Interrupted: as in :func:`run_cells`.
     """
+    _known(figure)
+    spec: Study = FIGURES[figure].at_scale(scale) if study is None else study
+    (done,) = run_studies(
+        [spec], out, workers=workers, engine=engine, on_result=on_result, on_progress=on_progress
+    )
+    return done
+
+
+def reproduce_all(
+    out: str | Path,
+    *,
+    scale: str = "smoke",
+    figures: Sequence[str] | None = None,
+    workers: int | None = None,
+    engine: Engine | None = None,
+    on_result: OnResult | None = None,
+    on_progress: OnProgress = silent,
+) -> tuple[Reproduction, ...]:
+    """Every figure at one scale, in one folder, the cells of all of them in one queue.
+
+    What figures share is measured once. Arguments and errors are those of :func:`reproduce`; figures of which
+    no cell failed are written before the error is raised.
+
+    Args:
+        figures: names in ``FIGURES``; None for all of them.
+    """
+    figures = list(FIGURES) if figures is None else figures
+    for figure in figures:
+        _known(figure)
+    specs = [FIGURES[figure].at_scale(scale) for figure in figures]
+    return run_studies(
+        specs, out, workers=workers, engine=engine, on_result=on_result, on_progress=on_progress
+    )
+
+
+def run_studies(
+    studies: Sequence[Study],
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    engine: Engine | None = None,
+    retry: bool = True,
+    on_result: OnResult | None = None,
+    on_progress: OnProgress = silent,
+) -> tuple[Reproduction, ...]:
+    """Run any studies in one folder and draw them.
+
+    Args:
+        studies: their specs, of different names: results are written as ``<name>.json``.
+        out: folder for results and cells.
+        workers, engine, on_result, on_progress: as in :func:`reproduce`.
+        retry: whether cells that failed earlier are tried again.
+
+    Raises:
+        StudyError: cells failed; studies without such cells are written all the same.
+        OutputError, Interrupted: as in :func:`run_cells`.
+    """
+    begun, failure = time.perf_counter(), None
+    cells = [cell for study in studies for cell in in_seconds(study)]
+    wanted = {cell.hash: cell for cell in cells}
+    results: dict[str, dict[str, Any]] = {}
+
+    def note(cell: Cell, result: dict[str, Any]) -> None:
+        results[cell.hash] = result
+        if on_result is not None:
+            on_result(cell, result)
+
+    try:
+        run_cells(
+            wanted.values(),
+            out,
+            workers=cores() if workers is None else workers,
+            engine=engine,
+            studies=studies,
+            retry=retry,
+            on_result=note,
+            on_progress=on_progress,
+        )
+    except StudyError as e:
+        failure = e
+    done = []
+    for study in studies:
+        if all(cell.hash in results for cell in study.cells()):
+            on_progress(Progress(1, 1, f"drawing {study.name}"))
+            done.append(_finish(study, results, Path(out), begun))
+    if failure is not None:
+        raise failure
+    return tuple(done)
+
+
+def _known(figure: str) -> None:
     if figure not in FIGURES:
         raise UnknownNameError("figure", figure, FIGURES, f"(there are {', '.join(FIGURES)})")
-    begun = time.perf_counter()
-    study = FIGURES[figure].at_scale(scale) if study is None else study
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    results = run_cells(study.cells(), out, workers=workers or cores, on_progress=on_progress)
-    on_progress(Progress(1, 1, "drawing"))
+
+
+def _finish(study: Study, results: dict[str, dict[str, Any]], out: Path, begun: float) -> Reproduction:
     data = study.gather(results)
+    own = {cell.hash for cell in study.cells()}
     data |= {"spec_hash": study.hash, "spec": study.model_dump(mode="json"), "versions": versions()}
     data["seconds"] = time.perf_counter() - begun
-    data["cell_seconds"] = sum(r["seconds"] for r in results.values())
+    data["cell_seconds"] = sum(results[h].get("seconds", 0.0) for h in own)
+    data["cells"] = len(own)
     data = plain(data)  # what is returned is what the file says
-    return Reproduction(data, _write(figure, data, Path(out)))
+    return Reproduction(data, _write(study.name, data, out))
 
 
 def _write(figure: str, data: dict[str, Any], out: Path) -> tuple[Path, ...]:

@@ -1,0 +1,129 @@
+"""The planner against real builds: python benchmarks/planner.py [--part builds|linear|layered|transformer].
+
+For a matrix the smallest d is searched and proved. For hidden layers the plan's width is bracketed: 10 %
+more must be enough and 10 % less must not be. For the transformer the largest task is searched. `--part
+builds` prints the times and loads of planning/constants.json. Spherical facts, recall 1.0, one core.
+"""
+
+import argparse
+import math
+import time
+
+import torch
+
+import factweights as fw
+from factweights import theory
+from factweights.capacity.probing import probe
+from factweights.methods import GatedFit, MLPFit
+from factweights.studies.measure import measure_recall_capacity
+
+METHODS = {"gated": lambda m: GatedFit(m), "mlp": lambda m: MLPFit(m, activation="silu")}
+LINEAR = ((300, 300), (600, 600), (1000, 50), (1000, 250))  # N, M
+LAYERED = (  # memory, d, N, M
+    ("gated", 48, 700, 700),
+    ("gated", 64, 1500, 100),
+    ("mlp", 48, 700, 700),
+    ("mlp", 64, 1500, 100),
+)
+BUILDS = ((32, 256, 256), (48, 512, 512), (64, 1024, 1024), (64, 2048, 64))  # d, N, M
+SHAPES = ((32, 4, 32), (23, 3, 23), (32, 2, 64))  # d, head_dim, width of a transformer with 8 heads
+
+
+def facts_of(n: int, m: int, d: int, seed: int) -> fw.Associations:
+    outputs = None if m == n else m
+    return fw.Associations.spherical(n, d, seed=seed, outputs=outputs, assignment="balanced")
+
+
+def print_linear() -> None:
+    print("memory    N      M      plan d  smallest d, proved  parameters off")
+    for n, m in LINEAR:
+        planned = fw.plan(facts=n, answers=m, memory="linear").memories[0].d
+        found = fw.smallest_d(lambda d, n=n, m=m: facts_of(n, m, d, 0))
+        off = planned**2 / found.size**2 - 1
+        print(
+            f"linear {n:>6,} {m:>6,} {planned:>8} {found.size:>10} {found.proved:>12} {off:>+10.1%}",
+            flush=True,
+        )
+
+
+def print_layered(seeds: int) -> None:
+    print("memory   d      N      M  planned m  verdicts at -10 % / planned / +10 %  seconds")
+    for memory, d, n, m in LAYERED:
+        planned = fw.plan(facts=n, answers=m, d=d, memory=memory).memories[0].width
+        assert planned is not None
+        widths = (math.floor(0.9 * planned), planned, math.ceil(1.1 * planned))
+        begun, found = time.perf_counter(), []
+        for width in widths:
+            works = [fits(memory, width, d, n, m, seed) for seed in range(seeds)]
+            found.append(f"m = {width}: {sum(works)}/{seeds}")
+        spent = time.perf_counter() - begun
+        print(
+            f"{memory:>6} {d:>4} {n:>6,} {m:>6,} {planned:>8}   {', '.join(found)}   {spent:.0f}", flush=True
+        )
+
+
+def fits(memory: str, width: int, d: int, n: int, m: int, seed: int) -> bool:
+    return probe(METHODS[memory](width), facts_of(n, m, d, seed), 1.0, seed=seed).verdict == "fits"
+
+
+def print_builds() -> None:
+    print("memory   d      N      M   smallest m seen  load  seconds at +10 %")
+    for memory, (d, n, m) in ((k, b) for k in METHODS for b in BUILDS):
+        per = 3 * d if memory == "gated" else 2 * d + 1
+        budget = n * theory.delta(m)
+        width = math.ceil(budget / (1.5 * per))
+        while fits(memory, max(1, math.floor(width / 1.03) - (width < 34)), d, n, m, 0):
+            width = max(1, math.floor(width / 1.03) - (width < 34))
+        begun = time.perf_counter()
+        METHODS[memory](math.ceil(1.1 * width)).store(facts_of(n, m, d, 0), seed=0)
+        spent = time.perf_counter() - begun
+        print(
+            f"{memory:>6} {d:>4} {n:>6,} {m:>6,} {width:>8} {budget / per / width:>10.3f} {spent:>8.2f}",
+            flush=True,
+        )
+
+
+def print_transformer() -> None:
+    print("d    d_h   m  parameters  largest S  facts  bits per parameter  seconds")
+    for d, head_dim, width in SHAPES:
+        settings = {
+            "d": d,
+            "heads": 8,
+            "head_dim": head_dim,
+            "width": width,
+            "recall": 0.995,
+            "max_evaluations": 1500,
+        }
+        parameters = 32 * head_dim * d + 2 * width * d
+        guess = round(math.sqrt(0.17 * parameters))
+        found = measure_recall_capacity("fit", settings, "S=R", 0, guess=guess, tolerance=0.04)
+        bits = 3 * found["facts"] / parameters
+        planned = fw.plan(facts=found["facts"], answers=8, d=d, memory="transformer").memories[0].parameters
+        print(
+            f"{d:>3} {head_dim:>4} {width:>4} {parameters:>8,} {found['runs'][0]['size']:>9} "
+            f"{found['facts']:>8,} "
+            f"{bits:>10.3f} {found['seconds']:>14.0f}   plan {planned / parameters - 1:+.1%}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--part", choices=("builds", "linear", "layered", "transformer"))
+    parser.add_argument("--seeds", type=int, default=1)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    parts = {
+        "linear": print_linear,
+        "layered": lambda: print_layered(given.seeds),
+        "transformer": print_transformer,
+        "builds": print_builds,
+    }
+    for name, part in parts.items():
+        if given.part in (None, name) and (given.part or name != "builds"):
+            part()
+            print()
+
+
+if __name__ == "__main__":
+    main()

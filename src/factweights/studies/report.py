@@ -1,0 +1,238 @@
+"""One page for a colleague: every claim with figure, numbers, intervals and verdict, and how it was made."""
+
+import base64
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from factweights.errors import FactweightsError, FileFormatError
+from factweights.files import whole_file
+from factweights.manifest import read_json
+from factweights.show import Shown
+from factweights.studies.claims import CLAIMS, Claim, Judged, judge
+from factweights.studies.estimates import duration
+from factweights.studies.scaling import against_law, power_law
+
+REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class Report(Shown):
+    """A report that was written.
+
+    Attributes:
+        path: the page.
+        claims: every claim with its verdict.
+        figures: the studies that it shows.
+    """
+
+    path: Path
+    claims: tuple[Judged, ...]
+    figures: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        claims = [c.to_dict() for c in self.claims]
+        return {"report": str(self.path), "claims": claims, "shown": list(self.figures)}
+
+    def to_pandas(self) -> Any:
+        """One row per claim (needs the extra [data])."""
+        import pandas as pd
+
+        return pd.DataFrame([c.to_dict() for c in self.claims])
+
+    def to_markdown(self) -> str:
+        """The claims as a table."""
+        rows = [
+            "| claim | figure | by | expected, band | measured, 95 % | verdict |",
+            "|---|---|---|---|---|---|",
+        ]
+        for c in self.claims:
+            scale = f", {c.scale}" if c.scale else ""
+            rows.append(
+                f"| {c.statement}; {c.quantity} | {c.figure}{scale} | {c.source} | {expected_text(c)} | "
+                f"{measured_text(c)} | **{c.verdict}** |"
+            )
+        return "\n".join(rows) + "\n"
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What a person wants to read."""
+        told = [
+            (c.name, f"{c.verdict}: {c.quantity} {measured_text(c)}; expected {expected_text(c)}")
+            for c in self.claims
+        ]
+        return [*told, ("report", str(self.path))]
+
+
+def write_report(
+    folder: str | Path, out: str | Path | None = None, *, claims: Sequence[Claim] = CLAIMS
+) -> Report:
+    """Write the report of the studies in ``folder``: one HTML file that needs nothing else.
+
+    Args:
+        folder: with the ``<study>.json`` files that studies wrote.
+        out: the page; ``folder/report.html`` by default.
+        claims: to be judged.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        FileFormatError: no study has left its numbers there, or one of the files is damaged.
+        OutputError: the page could not be written.
+    """
+    from factweights.plots.page import render
+
+    folder = Path(folder)
+    found = read_studies(folder)
+    judged = tuple(judge(claim, found.get(claim.figure)) for claim in claims)
+    path = folder / REPORT if out is None else Path(out)
+    page = render(_context(found, judged))
+    with whole_file(path) as tmp:
+        tmp.write_text(page, encoding="utf-8")
+    return Report(path, judged, tuple(found))
+
+
+def read_studies(folder: Path) -> dict[str, dict[str, Any]]:
+    """The numbers that studies left in ``folder``, by name, in the order of the paper.
+
+    Raises:
+        FileNotFoundError, FileFormatError: as in :func:`write_report`.
+    """
+    from factweights.studies.reproduce import STUDIES
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder at {folder}")
+    found = {
+        name: read_json(folder / f"{name}.json") for name in STUDIES if (folder / f"{name}.json").is_file()
+    }
+    if not found:
+        raise FileFormatError(
+            f"no study has left its numbers in {folder}; run factweights reproduce all --out {folder} first"
+        )
+    for name, data in found.items():
+        if data.get("figure") != name or not isinstance(data.get("series"), list):
+            raise FileFormatError(f"{folder / name}.json does not hold the numbers of {name}; run it again")
+    return found
+
+
+def expected_text(c: Judged) -> str:
+    """The expected value and the band."""
+    low, high = c.band
+    if high == float("inf"):
+        return f"≥ {low:g}"
+    return f"{c.expected:g}" if low == high else f"{c.expected:g} ({low:.4g} to {high:.4g})"
+
+
+def measured_text(c: Judged) -> str:
+    """The value with its interval."""
+    if c.value is None:
+        return "–"
+    between = "" if c.interval is None else f" ({c.interval[0]:.3g} to {c.interval[1]:.3g})"
+    detail = f"; {c.detail}" if c.detail else ""
+    return f"{c.value:.3g}{between}{detail}"
+
+
+def _context(found: Mapping[str, dict[str, Any]], judged: Sequence[Judged]) -> dict[str, Any]:
+    counts = Counter(c.verdict for c in judged)
+    order = ("holds", "open", "fails", "not shown", "not run")
+    versions = next(iter(found.values())).get("versions", {})
+    return {
+        "counts": [(v, counts[v]) for v in order if counts[v]],
+        "claims": [_claim(c) for c in judged],
+        "figures": [_figure(name, data, judged) for name, data in found.items()],
+        "shown": list(found),
+        "versions": versions,
+        "scales": sorted({str(d.get("scale")) for d in found.values()}),
+        "cell_seconds": duration(sum(d.get("cell_seconds", 0.0) for d in found.values())),
+    }
+
+
+def _claim(c: Judged) -> dict[str, Any]:
+    return {**c.to_dict(), "expected_text": expected_text(c), "measured_text": measured_text(c)}
+
+
+def _figure(name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[str, Any]:
+    from factweights.plots import draw
+    from factweights.plots.page import inline_svg
+
+    try:
+        svg, trouble = inline_svg(draw(data), name), ""
+    except (FactweightsError, LookupError, TypeError, ValueError) as e:  # numbers of another version
+        svg, trouble = "", f"could not be drawn: {e}"
+    columns, rows = _table(data)
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False)
+    return {
+        "name": name,
+        "title": data.get("title", name),
+        "scale": data.get("scale", ""),
+        "svg": svg,
+        "trouble": trouble,
+        "claims": [_claim(c) for c in judged if c.figure == name],
+        "fits": _fits(data),
+        "columns": columns,
+        "rows": rows,
+        "json": _download(text, "application/json"),
+        "csv": _download(_csv(columns, rows), "text/csv"),
+        "spec": json.dumps(data.get("spec"), indent=1, ensure_ascii=False),
+        "spec_hash": data.get("spec_hash", ""),
+        "versions": data.get("versions", {}),
+        "cells": data.get("cells"),
+        "cell_seconds": duration(data.get("cell_seconds", 0.0)),
+    }
+
+
+def _fits(data: Mapping[str, Any]) -> list[list[str]]:
+    """For every series with sizes: exponent and constant, and how it lies to what is predicted."""
+    rows = []
+    for series in data["series"]:
+        used = [p for p in series.get("points", ()) if p.get("facts", 0) > 0 and p.get("runs")]
+        size = next((k for k in ("count", "parameters") if all(k in p for p in used)), None)
+        if size is None or len({p[size] for p in used}) < 2:
+            continue
+        x, runs = [p[size] for p in used], [[run["facts"] for run in p["runs"]] for p in used]
+        found = power_law(x, runs)
+        row = [series["label"], _with(found.exponent, found.exponent_interval)]
+        row += [_with(found.constant, found.constant_interval), f"{found.scatter:.1%}"]
+        law = next((k for k in ("law", "guide") if used and all(p.get(k) for p in used)), None)
+        if law is None:
+            rows.append([*row, "–", "–"])
+            continue
+        beside = against_law(x, runs, [p[law] for p in used])
+        rows.append([*row, f"{_with(beside.ratio, beside.interval)} of the {law}", f"{beside.rms:.1%}"])
+    return rows
+
+
+def _with(value: float, interval: tuple[float, float] | None) -> str:
+    return f"{value:.3g}" + ("" if interval is None else f" ({interval[0]:.3g} to {interval[1]:.3g})")
+
+
+def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """The points (or cells of a grid) of all series, plain values only, under the names that they share."""
+    found = [
+        {"series": s["label"], **_plain(p)}
+        for s in data["series"]
+        for p in s.get("points", s.get("cells", ()))
+    ]
+    columns = list(dict.fromkeys(k for p in found for k in p))
+    return columns, [[p.get(k) for k in columns] for p in found]
+
+
+def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {k: v for k, v in point.items() if v is None or isinstance(v, (int, float, str))}
+    if "interval" in point:
+        shown |= {"smallest": point["interval"][0], "largest": point["interval"][1]}
+    return shown
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([columns, *rows])
+    return out.getvalue()
+
+
+def _download(text: str, kind: str) -> str:
+    return f"data:{kind};charset=utf-8;base64,{base64.b64encode(text.encode()).decode()}"

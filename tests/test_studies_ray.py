@@ -1,0 +1,70 @@
+"""The engine on a Ray cluster: the same numbers, and a node that is killed costs tries, not results."""
+
+import sqlite3
+import threading
+
+import pytest
+
+from factweights.errors import MissingExtraError
+from factweights.studies import Cell, run_cells
+from factweights.studies.ledger import LEDGER
+
+
+def cells(n: int = 24) -> list[Cell]:
+    return [
+        Cell(
+            function="success",
+            arguments={"method": "ridge", "facts": 30 + s, "d": 16, "recall": 1.0, "seed": s},
+            label=f"seed {s}",
+        )
+        for s in range(n)
+    ]
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    from factweights.studies.ray_engine import RayEngine
+
+    with pytest.raises(MissingExtraError, match=r"factweights\[ray\]"):
+        RayEngine()
+
+
+@pytest.mark.slow
+def test_a_node_is_killed_during_the_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    from factweights.studies.ray_engine import RayEngine
+
+    small = {"object_store_memory": 80_000_000}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **small}
+    )
+    try:
+        node = cluster.add_node(num_cpus=1, **small)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        engine = RayEngine()
+        assert engine.slots == 2
+        killed: list[threading.Thread] = []
+
+        def kill_once(*_: object) -> None:
+            if not killed:
+                kill = {"target": cluster.remove_node, "args": (node,), "kwargs": {"allow_graceful": False}}
+                killed.append(threading.Thread(**kill))
+                killed[0].start()
+
+        found = run_cells(cells(), tmp_path, engine=engine, on_result=kill_once)
+        killed[0].join()
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert len(found) == len(cells())
+    with sqlite3.connect(tmp_path / LEDGER) as db:
+        assert db.execute("SELECT COUNT(*) FROM cells WHERE state = 'done'").fetchone() == (24,)
+    here = run_cells(cells(), tmp_path / "here", workers=1)
+    assert {h: (r["fits"], r["recall"]) for h, r in found.items()} == {
+        h: (r["fits"], r["recall"]) for h, r in here.items()
+    }
