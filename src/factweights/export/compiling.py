@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from factweights import theory
@@ -117,8 +117,19 @@ class Plan:
 
     @property
     def values(self) -> Float[Tensor, "m d"]:
-        """Unit rows of the answers, rounded as they are saved."""
-        u = codes("answer", self.vocabulary.answers, self.layout.answer, self.seed)
+        """Unit rows of the answers, rounded as they are saved.
+
+        With facts in attention the first dimensions say which relations an answer belongs to. Else the lookup
+        of a relation could not raise all of its answers at once, unless there were as many dimensions.
+        """
+        kinds = len(self.vocabulary.relations) if self.layout.store == "attention" else 0
+        u = codes("answer", self.vocabulary.answers, self.layout.answer - kinds, self.seed)
+        if kinds:
+            order = {r: i for i, r in enumerate(self.vocabulary.relations)}
+            kind = torch.zeros(len(u), kinds, dtype=torch.float64)
+            kind[self.targets, [order[r] for r in self.table.relation]] = 1.0
+            kind /= kind.norm(dim=1, keepdim=True).clamp_min(1.0)
+            u = torch.cat([kind, u], 1) / math.sqrt(2)
         return u.to(self.dtype).double()
 
     @property
@@ -204,8 +215,8 @@ def compile_table(
     if store == "attention" and width != "auto":
         raise SettingError("with facts in attention there is no width to choose; leave it out")
     vocabulary = Vocabulary.build(table, templates)
-    sizes = (len(vocabulary.subjects), len(vocabulary.relations), len(vocabulary.answers))
-    layout = layout_for(store, *sizes, d)
+    names = (vocabulary.subjects, vocabulary.relations, vocabulary.answers)
+    layout = layout_for(store, len(table), *map(len, names), d=d)
     plan = Plan(table, vocabulary, layout, templates, numbers, context, seed)
     path, certificate, neurons = write(plan, out, width, overwrite=overwrite, tell=on_progress)
     return Compiled(path, certificate, layout, neurons, time.perf_counter() - begun)
@@ -377,7 +388,8 @@ def _save(
         package.GenerationConfig(
             max_new_tokens=1, do_sample=False, bos_token_id=ids[BOS], eos_token_id=2, pad_token_id=0
         ).save_pretrained(folder)
-    save_file({k: w.contiguous() for k, w in state.items()}, folder / WEIGHTS, metadata={"format": "pt"})
+    weights = save({k: w.contiguous() for k, w in state.items()}, metadata={"format": "pt"})
+    (folder / WEIGHTS).write_bytes(weights)
 
 
 def _finish(

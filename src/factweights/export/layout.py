@@ -17,11 +17,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from factweights.errors import SettingError
+from factweights.theory import delta
 
 Store = Literal["mlp", "attention"]
 
 LONGEST_TURN = 1e12  # rotary base: the slowest pair of dimensions turns by less than 1e-7 a token
 FLAG = 1  # the last value dimension of a head says that it found nothing but <s>
+LOOKUP_LOAD = 0.6  # N δ(M) per scalar of the lookups
 HEAD_DIMS = (16, 32, 64)  # of heads that hold facts; about √(names) of them
 
 
@@ -102,9 +104,12 @@ class Layout:
 
 
 def layout_for(
-    store: Store, subjects: int, relations: int, answers: int, d: int | None = None
+    store: Store, facts: int, subjects: int, relations: int, answers: int, d: int | None = None
 ) -> Layout:
-    """A layout for so many names; more dimensions than are needed go to the answers.
+    """A layout for so many facts and names; more dimensions than are needed go to the answers.
+
+    Lookups in attention have (S + R) × answer dimensions to hold all facts in; there the law N δ(M) says
+    how many dimensions that takes, besides one for every relation.
 
     Raises:
         SettingError: ``d`` is smaller than the smallest that will do.
@@ -116,7 +121,8 @@ def layout_for(
         head = max(code, about) + FLAG
         layout = Layout("mlp", 1, 1, head + head % 2, code, about, answer)
     else:
-        answer = max(answer, 32)
+        budget = facts * delta(max(2, answers)) / (subjects + relations) / LOOKUP_LOAD
+        answer = relations + max(answer, 8 * math.ceil(budget / 8))
         head = min(HEAD_DIMS, key=lambda h: abs(h - math.sqrt(subjects + relations) * 2))
         groups = [-(-n // (head - FLAG)) for n in (subjects, relations)]
         layout = Layout("attention", *groups, head, 0, 0, answer)
@@ -137,11 +143,6 @@ def _padded(layout: Layout, d: int | None) -> Layout:
 
 def _with(layout: Layout, **changes: int) -> Layout:
     return Layout(**{**asdict(layout), **changes})
-
-
-def layout_from(found: dict[str, Any]) -> Layout:
-    """The layout that ``to_dict`` wrote."""
-    return Layout(**found)
 
 
 def named(subspaces: dict[str, range], names: Sequence[str] | None = None) -> dict[str, list[int]]:
