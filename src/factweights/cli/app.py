@@ -6,7 +6,9 @@ from cyclopts import App, Parameter
 
 from factweights import __version__
 from factweights.cli.capacity import capacity
+from factweights.cli.compile import compile
 from factweights.cli.edit import edit
+from factweights.cli.explain import explain
 from factweights.cli.methods import methods
 from factweights.cli.recall import recall
 from factweights.cli.reproduce import reproduce
@@ -15,7 +17,7 @@ from factweights.cli.transformer import transformer
 from factweights.cli.verify import verify
 from factweights.cli.width import width
 
-COMMANDS = (store, recall, verify, edit, capacity, width, transformer, reproduce, methods)
+COMMANDS = (store, recall, verify, edit, compile, explain, capacity, width, transformer, reproduce, methods)
 
 app = App(
     name="factweights",

@@ -8,9 +8,7 @@ from factweights.export.names import UNK, fill
 from factweights.facts import FactTable
 
 
-def card(
-    table: FactTable, c: ModelCertificate, layout: Layout, width: int, templates: Sequence[str]
-) -> str:
+def card(table: FactTable, c: ModelCertificate, layout: Layout, width: int, templates: Sequence[str]) -> str:
     """Markdown with the front matter that model hubs read."""
     subject, relation, answer = next(iter(table))
     parts = [
@@ -49,14 +47,20 @@ def _numbers(c: ModelCertificate) -> str:
         ("smallest probability of a right answer", f"{c.min_probability:.4g}"),
         ("dtype of weights and certificate", c.dtype),
         ("parameters", f"{c.parameters:,}"),
-        ("bits of facts per parameter, all / where stored", f"{c.bits_per_parameter:.3g} / {c.bits_per_stored:.3g}"),
+        (
+            "bits of facts per parameter, all / where stored",
+            f"{c.bits_per_parameter:.3g} / {c.bits_per_stored:.3g}",
+        ),
         (
             f"recall among noise, prompts of {c.noise['length']} tokens",
             f"{c.noise['recall']:.6g} of {c.noise['prompts']}",
         ),
     ]
     rows += [
-        (f"template `{t}`", f"recall {found['recall']:.6g} of {found['facts']:,.0f}, margin {found['min_margin']:.3g}")
+        (
+            f"template `{t}`",
+            f"recall {found['recall']:.6g} of {found['facts']:,.0f}, margin {found['min_margin']:.3g}",
+        )
         for t, found in c.templates.items()
     ]
     lines = "\n".join(f"| {a} | {b} |" for a, b in rows)

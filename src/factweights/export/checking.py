@@ -203,9 +203,7 @@ def _noise(model: Any, table: FactTable, vocabulary: Vocabulary, seed: int) -> d
     }
 
 
-def _unknown(
-    model: Any, table: FactTable, vocabulary: Vocabulary, seed: int
-) -> dict[str, dict[str, float]]:
+def _unknown(model: Any, table: FactTable, vocabulary: Vocabulary, seed: int) -> dict[str, dict[str, float]]:
     """Every subject without a relation, every relation without a subject, and pairs that have no fact."""
     bos, unk = vocabulary.ids[BOS], vocabulary.ids[UNK]
     subjects, relations = vocabulary.of(table.subjects), vocabulary.of(table.relations)

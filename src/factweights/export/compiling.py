@@ -309,9 +309,7 @@ def _fit(plan: Plan, facts: Associations, width: int, tell: OnProgress) -> Gated
     if (found := conflicts(s.numpy(), r.numpy(), facts.targets.numpy())) is not None:
         raise NotStorableError(_contradiction(plan.table, found))
     from_lookups = start if isinstance(start, NamedLookups) else None
-    return fit_lookups(
-        (s, r), facts.values, facts.targets, start=from_lookups, margin=plan.margin, tell=tell
-    )
+    return fit_lookups((s, r), facts.values, facts.targets, start=from_lookups, margin=plan.margin, tell=tell)
 
 
 def _contradiction(table: FactTable, found: tuple[tuple[int, int], tuple[int, int]]) -> str:
@@ -353,13 +351,12 @@ def _state(
         parts = (fitted.subjects, fitted.relations)
         longest = max([longest, *(scale * float(p.norm(dim=1).max()) for p in parts)])
     head = Head(steep, 2 * steep * longest * float(facts.values.norm(dim=1).max()))
-    if plan.head is not None:
-        head = Head(plan.head.steep, max(plan.head.floor, head.floor * plan.head.steep / steep))
+    if plan.head is not None:  # half of the floor is reserve: it stays while that is not used up
+        needed = head.floor * plan.head.steep / steep
+        head = Head(plan.head.steep, plan.head.floor if plan.head.floor >= 0.6 * needed else needed)
     state = plan.frame()
     if isinstance(fitted, GatedMemory):
-        fitted = GatedMemory.from_weights(
-            fitted.read, fitted.gate, scale * fitted.write, activation="silu"
-        )
+        fitted = GatedMemory.from_weights(fitted.read, fitted.gate, scale * fitted.write, activation="silu")
         state |= plan.rounded(assembly.mlp(layout, fitted))
     else:
         lookups = NamedLookups(scale * fitted.subjects, scale * fitted.relations)
@@ -392,9 +389,7 @@ def _save(
     (folder / WEIGHTS).write_bytes(weights)
 
 
-def _finish(
-    plan: Plan, folder: Path, state: State, head: Head, c: ModelCertificate, width: int
-) -> None:
+def _finish(plan: Plan, folder: Path, state: State, head: Head, c: ModelCertificate, width: int) -> None:
     """What is known of the facts, beside the checkpoint."""
     layout, vocabulary = plan.layout, plan.vocabulary
     if layout.store == "mlp":

@@ -24,6 +24,7 @@ EVALUATIONS = 300  # of such a step
 RESERVE = 0.5  # share of the hinge's margin kept, so that rounding finds every fact right
 LOAD = 0.6  # N δ(M) per parameter: comfortable; one start reaches 2 (lab log)
 MARGIN = 0.02  # cosine between output and right answer less the best cosine to another
+GROUPS = ("read", "gate", "write")
 LISTED, ROUNDS, POLISH = 32, 6, 25
 
 Write = Callable[[Tensor], Tensor]
@@ -106,14 +107,39 @@ def fit_mlp(
         parts = layers.split(x)
         return layers.hidden(parts, keys) @ parts[-1]
 
-    x = layers.random(rng, keys, values) if start is None else layers.from_memory(start, white).float()
+    scale = 1.0
+    if start is None:
+        x = layers.random(rng, keys, values)
+    else:
+        scale = _met(facts, start(facts.keys))
+        x = layers.from_memory(_times(start, scale), white).float()
     if len(keys) * len(values) > ALL_SCORES:
         x = fit_by_candidates(layers, keys, values, targets, x, rng=rng, recall=1.0, tell=tell)[0]
     else:
         x = _right(write, values, targets, x, tell)
     x = _wide(write, white.from_values, values, targets, x, _radius(facts, margin), tell)
     memory = layers.memory(layers.split(x), white)
-    return balanced(GatedMemory.from_weights(memory.read, memory.gate, memory.write, activation="silu"))  # pyright: ignore[reportArgumentType]
+    found = GatedMemory.from_weights(*(memory.get_parameter(n) for n in GROUPS), activation="silu")
+    return balanced(found) if start is None else _times(found, 1 / scale)
+
+
+def _behind(facts: Associations, out: Tensor) -> Float[Tensor, " n"]:
+    """Margins of outputs."""
+    nearest = hardest(out, facts.values, facts.targets, 1)[0][:, 0]
+    return (out * (facts.values[facts.targets] - facts.values[nearest])).sum(1)
+
+
+def _met(facts: Associations, out: Tensor) -> float:
+    """By how much outputs are to be multiplied for the facts that are right to be so by the hinge's goal."""
+    behind = _behind(facts, out)
+    right = behind[behind > 0]
+    return 1.0 if not len(right) else 1 / float(right.kthvalue(1 + len(right) // 100).values)
+
+
+def _times(memory: GatedMemory, scale: float) -> GatedMemory:
+    return GatedMemory.from_weights(
+        memory.read.double(), memory.gate.double(), scale * memory.write.double(), activation="silu"
+    )
 
 
 @dataclass(frozen=True)
@@ -150,7 +176,7 @@ def fit_lookups(
     """
     s, r = pairs
     n_s, n_r, d = int(s.max()) + 1, int(r.max()) + 1, values.shape[1]
-    v = values.float()
+    v, scale = values.float(), 1.0
 
     def write(x: Tensor) -> Tensor:
         p = x.view(n_s + n_r, d)
@@ -163,9 +189,11 @@ def fit_lookups(
         p = torch.zeros(n_s + n_r, d)
         p[: len(start.subjects)] = start.subjects.float()
         p[n_s : n_s + len(start.relations)] = start.relations.float()
+        scale = _met(Associations(torch.zeros(len(s), 1), v, targets), p[s] + p[n_s + r])
+        p *= scale
     x = _right(write, v, targets, p.reshape(-1), tell)
     radius = 1 / (margin * float(values.norm(dim=1).max()))
-    p = _wide(write, None, v, targets, x, radius, tell).double().view(n_s + n_r, d)
+    p = _wide(write, None, v, targets, x, radius, tell).double().view(n_s + n_r, d) / scale
     return NamedLookups(p[:n_s], p[n_s:])
 
 

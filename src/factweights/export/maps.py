@@ -119,9 +119,7 @@ def _head(layout: Layout, i: int) -> dict[str, Any]:
     }
 
 
-def _neurons(
-    layout: Layout, vocabulary: Vocabulary, table: FactTable, state: State
-) -> list[dict[str, Any]]:
+def _neurons(layout: Layout, vocabulary: Vocabulary, table: FactTable, state: State) -> list[dict[str, Any]]:
     held = Held.of(layout, vocabulary, table, state)
     found: list[dict[str, Any]] = []
     for start in range(0, len(table), 2048):
@@ -129,18 +127,14 @@ def _neurons(
         parts = held.attributions(which)
         share = parts / parts.sum(1, keepdim=True)
         top = share.topk(min(TOP, share.shape[1]), 1)
-        for i, neurons, shares in zip(
-            which.tolist(), top.indices.tolist(), top.values.tolist(), strict=True
-        ):
+        for i, neurons, shares in zip(which.tolist(), top.indices.tolist(), top.values.tolist(), strict=True):
             pairs = [[n, round(x, 4)] for n, x in zip(neurons, shares, strict=True)]
             rival = vocabulary.answers[int(held.rivals[i])]
             found.append({**_named(table, i), "next": rival, "neurons": pairs})
     return found
 
 
-def _columns(
-    layout: Layout, vocabulary: Vocabulary, table: FactTable, state: State
-) -> list[dict[str, Any]]:
+def _columns(layout: Layout, vocabulary: Vocabulary, table: FactTable, state: State) -> list[dict[str, Any]]:
     o = state[f"{LAYER}self_attn.o_proj.weight"].double()[layout.at("answer")]
     rows = state["lm_head.weight"].double()[vocabulary.of(vocabulary.answers), layout.at("answer")]
     index = {a: i for i, a in enumerate(vocabulary.answers)}

@@ -99,16 +99,20 @@ def _known(match: re.Match[str]) -> str:
 def make_tokenizer(vocabulary: Vocabulary, known: Iterable[str]) -> Any:
     """A word-level tokenizer that takes each of ``known`` as one token, the longest first.
 
+    ``<unk>`` is an answer like any other, not a special token that decoding would leave out.
+
     Raises:
         MissingExtraError: transformers is not installed.
     """
     try:
-        from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, processors
+        from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
         from transformers import PreTrainedTokenizerFast
     except ImportError as e:
         raise MissingExtraError("compiling a table", "hf") from e
     tokenizer = Tokenizer(models.WordLevel(vocabulary.ids, unk_token=UNK))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
+    # A space before every token, or a pipeline would write an answer onto the last word of the prompt.
+    tokenizer.decoder = decoders.Replace(Regex(r"\A(?=.)"), " ")  # pyright: ignore[reportAttributeAccessIssue]
     longer = [name for name in known if _WORDS.findall(name) != [name]]
     tokenizer.add_tokens([AddedToken(name, single_word=True, normalized=False) for name in longer])
     tokenizer.post_processor = processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
@@ -118,7 +122,6 @@ def make_tokenizer(vocabulary: Vocabulary, known: Iterable[str]) -> Any:
         tokenizer_object=tokenizer,
         bos_token=BOS,
         eos_token=EOS,
-        unk_token=UNK,
         pad_token=PAD,
         padding_side="left",
         clean_up_tokenization_spaces=False,
@@ -174,9 +177,7 @@ def prompts_of(
     return Prompts(template, tuple(rows), tuple(ids)), lost
 
 
-def tokenize(
-    vocabulary: Vocabulary, table: FactTable, templates: Sequence[str]
-) -> tuple[Any, list[Prompts]]:
+def tokenize(vocabulary: Vocabulary, table: FactTable, templates: Sequence[str]) -> tuple[Any, list[Prompts]]:
     """A tokenizer under which every prompt of every template shows its subject and its relation.
 
     Answers of several words are tokens too, unless that would swallow a subject or a relation.
