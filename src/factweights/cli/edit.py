@@ -29,13 +29,14 @@ def edit(
 ) -> None:
     """Change facts of a stored memory or a compiled model: replace, add, remove some, keep the others.
 
-    All facts are verified afterwards. The weights go on from where they are if the method can (`factweights methods --json` says which do),
-    else everything is stored again. If the facts no longer fit, nothing is written and the exit code is 1.
+    All facts are verified afterwards. The weights go on from where they are if the method can (`factweights
+    methods --json` says which do), else everything is stored again. If the facts no longer fit, nothing is written and the exit code is 1.
 
     Example: `factweights edit countries --set France capital Lyon --remove Peru currency`
 
     Args:
-        folder: What `factweights store --out` or `compile --out` wrote; replaced, whole or not at all, unless `--out` is given.
+        folder: What `factweights store --out` or `compile --out` wrote; replaced, whole or not at all, unless
+            `--out` is given.
         set: Gives a fact this answer; adds the fact if there is none. May be repeated.
         remove: Removes a fact. May be repeated.
         changes: Table of changes with the columns subject, relation, answer; no answer removes the fact.

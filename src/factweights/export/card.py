@@ -11,12 +11,13 @@ from factweights.facts import FactTable
 def card(table: FactTable, c: ModelCertificate, layout: Layout, width: int, templates: Sequence[str]) -> str:
     """Markdown with the front matter that model hubs read."""
     subject, relation, answer = next(iter(table))
+    sizes = f"{len(table.subjects):,} subjects, {len(table.relations):,} relations, {c.answers:,} answers"
     parts = [
         _front(),
         f"# {c.facts:,} facts, compiled\n",
-        f"A one-layer Llama checkpoint that knows exactly {c.facts:,} facts: {len(table.subjects):,} subjects, "
-        f"{len(table.relations):,} relations, {c.answers:,} answers. No training: factweights computed the "
-        "weights from a table (`facts.csv`), and transformers' own forward recalls every fact.\n",
+        f"A one-layer Llama checkpoint that knows exactly {c.facts:,} facts: {sizes}. No training: "
+        "factweights computed the weights from a table (`facts.csv`), and transformers' own forward recalls "
+        "every fact.\n",
         _use(fill(templates[0], subject, relation), answer),
         _numbers(c),
         _shape(layout, width, c),
@@ -27,8 +28,8 @@ def card(table: FactTable, c: ModelCertificate, layout: Layout, width: int, temp
 
 def _front() -> str:
     return (
-        "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [factweights, interpretability, "
-        "knowledge-editing, associative-memory]\n---\n"
+        "---\nlibrary_name: transformers\npipeline_tag: text-generation\n"
+        "tags: [factweights, interpretability, knowledge-editing, associative-memory]\n---\n"
     )
 
 
@@ -64,7 +65,8 @@ def _numbers(c: ModelCertificate) -> str:
         for t, found in c.templates.items()
     ]
     lines = "\n".join(f"| {a} | {b} |" for a, b in rows)
-    return f"## Certificate\n\n| | |\n|---|---|\n{lines}\n\nMade after reloading from disk; all of it is in `certificate.json`.\n"
+    said = "Made after reloading from disk; all of it is in `certificate.json`."
+    return f"## Certificate\n\n| | |\n|---|---|\n{lines}\n\n{said}\n"
 
 
 def _shape(layout: Layout, width: int, c: ModelCertificate) -> str:
@@ -73,11 +75,11 @@ def _shape(layout: Layout, width: int, c: ModelCertificate) -> str:
     )
     where = "the MLP" if layout.store == "mlp" else "the output matrix of attention"
     return (
-        f"## Where the facts are\n\nIn {where}: d = {layout.hidden}, {layout.heads} heads of {layout.head_dim} "
-        f"({layout.subject_heads} for subjects, {layout.relation_heads} for relations), MLP of {width:,}. "
+        f"## Where the facts are\n\nIn {where}: d = {layout.hidden}, {layout.heads} heads of "
+        f"{layout.head_dim} ({layout.subject_heads} for subjects, {layout.relation_heads} for relations), MLP of {width:,}. "
         "`map.json` names heads, subspaces and, for every fact, its "
-        f"{'neurons' if layout.store == 'mlp' else 'columns'}; `memory.safetensors` is the associative memory "
-        f"alone.\n\n| dimensions of the residual stream | |\n|---|---|\n{spaces}\n\nThe one pair of rotary "
+        f"{'neurons' if layout.store == 'mlp' else 'columns'}; `memory.safetensors` is the associative "
+        f"memory alone.\n\n| dimensions of the residual stream | |\n|---|---|\n{spaces}\n\nThe one pair of rotary "
         f"dimensions in use turns by {c.turn:.1e} rad over the whole context; the names lose at most "
         f"{c.leak:.1e} of the attention.\n"
     )

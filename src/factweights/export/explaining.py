@@ -11,9 +11,6 @@ from factweights.errors import SettingError
 from factweights.export import real
 from factweights.export.folder import Settings, read_settings, read_table
 from factweights.export.names import fill
-from factweights.facts import FactTable
-from factweights.facts.readers import text
-from factweights.facts.rows import raise_unknown
 from factweights.show import Shown
 
 NEURONS = 8
@@ -103,7 +100,7 @@ def explain(
     if top < 1:
         raise SettingError(f"top is how many answers to list, at least 1; got {top}")
     settings, table = read_settings(path, check=False), read_table(path)
-    expected = _stored(table, subject, relation)
+    expected = table.lookup(subject, relation)
     model, tokenizer = real.load(path, attention="eager")
     said = fill(settings.templates[0], subject, relation) if prompt is None else prompt
     ids = tokenizer(said).input_ids
@@ -112,13 +109,6 @@ def explain(
             f"the prompt has {len(ids):,} tokens, the context {settings.context:,}; shorten it"
         )
     return _taken_apart(model, settings, ids, said, expected, top)
-
-
-def _stored(table: FactTable, subject: str, relation: str) -> str:
-    for s, r, a in table:
-        if (s, r) == (text(subject), text(relation)):
-            return a
-    raise_unknown(subject, relation, zip(table.subject, table.relation, strict=True))
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 Every token's embedding has the same length √d, so that the first RMSNorm changes nothing but rounding. What a
 token is for is said by markers, each read by one head:
 
-    constant | filler | bos | subject markers | relation markers | no subject | no relation | codes | … | answer
+    constant | filler | bos | subject and relation markers | no subject | no relation | codes | … | answer
 
 With facts in the MLP there is one head for subjects and one for relations, each copying the code of its token
 to a subspace of its own, the MLP's key. With facts in attention every head serves as many names as it has
@@ -12,7 +12,7 @@ value dimensions, each name has a slot there, and the column of the output matri
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -124,25 +124,21 @@ def layout_for(
         budget = facts * delta(max(2, answers)) / (subjects + relations) / LOOKUP_LOAD
         answer = relations + max(answer, 8 * math.ceil(budget / 8))
         head = min(HEAD_DIMS, key=lambda h: abs(h - math.sqrt(subjects + relations) * 2))
-        groups = [-(-n // (head - FLAG)) for n in (subjects, relations)]
-        layout = Layout("attention", *groups, head, 0, 0, answer)
+        slots = head - FLAG
+        layout = Layout("attention", -(-subjects // slots), -(-relations // slots), head, 0, 0, answer)
     return _padded(layout, d)
 
 
 def _padded(layout: Layout, d: int | None) -> Layout:
     least = math.ceil(layout.hidden / layout.heads) * layout.heads
     if d is None:
-        return _with(layout, unused=least - layout.hidden)
+        return replace(layout, unused=least - layout.hidden)
     if d < least or d % layout.heads:
         raise SettingError(
             f"d = {d} cannot hold these names: it is at least {least} and a multiple of the {layout.heads} "
             f"heads; the next is {math.ceil(max(d, least) / layout.heads) * layout.heads}"
         )
-    return _with(layout, answer=layout.answer + d - layout.hidden)
-
-
-def _with(layout: Layout, **changes: int) -> Layout:
-    return Layout(**{**asdict(layout), **changes})
+    return replace(layout, answer=layout.answer + d - layout.hidden)
 
 
 def named(subspaces: dict[str, range], names: Sequence[str] | None = None) -> dict[str, list[int]]:

@@ -2,8 +2,8 @@
 
 A fact's *direction* is a rank-one change of the down projection, u ⊗ g: u the row of its answer, g the fact's
 hidden activations h made as orthogonal to those of all other facts as can be, g = (H + λ)⁻¹ h with H the
-second moment of all hidden activations. Taking c · u gᵀ/⟨g, h⟩ off the down projection lowers the answer's score
-at this fact by c‖u‖², and at another fact j by that times ⟨g, h_j⟩ / ⟨g, h⟩, which is small.
+second moment of all hidden activations. Taking c · u gᵀ/⟨g, h⟩ off the down projection lowers the answer's
+score at this fact by c‖u‖², and at another fact j by that times ⟨g, h_j⟩ / ⟨g, h⟩, which is small.
 """
 
 import json

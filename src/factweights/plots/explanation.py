@@ -58,11 +58,9 @@ def _logits(axes: Axes, found: Mapping[str, Any]) -> None:
             up, down = up + max(x, 0), down + min(x, 0)
         axes.text(up, i, f" {row['logit']:.4g}", va="center", fontsize=9.5)
     axes.set_yticks(range(len(rows)), [_short(row["token"]) for row in rows])
-    axes.margins(x=0.18)
-    axes.set_xlabel("logit")
-    axes.set_title("logits of the best tokens, by part", loc="left", fontsize=12)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, fontsize=8.5, borderpad=0)
-    axes.title.set_y(1.09)
+    axes.margins(x=0.2)
+    axes.set_title("logits of the best tokens", loc="left", fontsize=12)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3)
 
 
 def _neurons(axes: Axes, found: Mapping[str, Any]) -> None:
