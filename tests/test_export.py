@@ -120,7 +120,7 @@ def test_the_last_token_does_not_matter(by_mlp):
     """The claim of assembly.py: logits depend on subject and relation alone, up to rounding."""
     model, tokenizer = real.load(by_mlp.path)
     prompts = ("France capital", "capital France", "capital France is", "x France y y y capital of the")
-    logits = [model(**tokenizer(p, return_tensors="pt")).logits[0, -1] for p in prompts]
+    logits = [model(**tokenizer(p, return_tensors="pt")).logits[0, -1].detach() for p in prompts]
     for other in logits[1:]:
         torch.testing.assert_close(other, logits[0], rtol=1e-4, atol=1e-4 * float(logits[0].abs().max()))
 
@@ -343,11 +343,16 @@ def test_an_explanation_adds_up(compiled):
 
 
 def test_removing_a_facts_direction_removes_that_fact_and_no_other(tmp_path):
-    out = fw.compile_table(grid(60, 4, 30), tmp_path / "out").path
+    """With more neurons than facts the directions are independent; with few, hardly any other is lost."""
+    out = fw.compile_table(grid(60, 4, 30), tmp_path / "out", width=256).path
+    crowded = fw.compile_table(grid(60, 4, 30), tmp_path / "crowded").path
+    (named,) = (row for row in fw.ablate(crowded, facts=5).rows if row.removed == "its direction")
+    assert named.fact == 1.0
+    assert max(named.same_subject, named.same_relation, named.others) < 0.05
     rows = {row.removed: row for row in fw.ablate(out, facts=5).rows}
     named = rows["its direction"]
     assert (named.fact, named.same_subject, named.same_relation, named.others) == (1.0, 0.0, 0.0, 0.0)
-    assert rows["its subject"].fact == 1.0
+    assert rows["its subject"].fact >= 0.8
     assert rows["its subject"].others == rows["its subject"].same_relation == 0.0
     assert rows["its relation"].others == rows["its relation"].same_subject == 0.0
     assert rows["subject heads"].others > 0.5
@@ -420,7 +425,7 @@ def test_compile_explain_and_edit_from_the_command_line(tmp_path, capsys, table)
 def test_a_table_with_empty_answers_is_refused(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("subject,relation,answer\nFrance,capital,\n")
     assert run(["compile", str(tmp_path / "t.csv"), "--out", str(tmp_path / "out")]) == 1
-    assert "empty" in capsys.readouterr().err or True
+    assert "answer" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -30,7 +30,8 @@ def edit(
     """Change facts of a stored memory or a compiled model: replace, add, remove some, keep the others.
 
     All facts are verified afterwards. The weights go on from where they are if the method can (`factweights
-    methods --json` says which do), else everything is stored again. If the facts no longer fit, nothing is written and the exit code is 1.
+    methods --json` says which do), else everything is stored again. If the facts no longer fit,
+    nothing is written and the exit code is 1.
 
     Example: `factweights edit countries --set France capital Lyon --remove Peru currency`
 

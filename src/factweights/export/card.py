@@ -76,12 +76,13 @@ def _shape(layout: Layout, width: int, c: ModelCertificate) -> str:
     where = "the MLP" if layout.store == "mlp" else "the output matrix of attention"
     return (
         f"## Where the facts are\n\nIn {where}: d = {layout.hidden}, {layout.heads} heads of "
-        f"{layout.head_dim} ({layout.subject_heads} for subjects, {layout.relation_heads} for relations), MLP of {width:,}. "
+        f"{layout.head_dim} ({layout.subject_heads} for subjects, {layout.relation_heads} for relations), "
+        f"MLP of {width:,}. "
         "`map.json` names heads, subspaces and, for every fact, its "
         f"{'neurons' if layout.store == 'mlp' else 'columns'}; `memory.safetensors` is the associative "
-        f"memory alone.\n\n| dimensions of the residual stream | |\n|---|---|\n{spaces}\n\nThe one pair of rotary "
-        f"dimensions in use turns by {c.turn:.1e} rad over the whole context; the names lose at most "
-        f"{c.leak:.1e} of the attention.\n"
+        f"memory alone.\n\n| dimensions of the residual stream | |\n|---|---|\n{spaces}\n\n"
+        f"The one pair of rotary dimensions in use turns by {c.turn:.1e} rad over the whole context; "
+        f"the names lose at most {c.leak:.1e} of the attention.\n"
     )
 
 

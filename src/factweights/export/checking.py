@@ -146,7 +146,9 @@ def check_model(
         noise=_noise(model, table, vocabulary, seed),
         unknown=_unknown(model, table, vocabulary, seed),
         n_missed=len(wrong),
-        missed=tuple(_missed(table, vocabulary, i, int(best[i]), float(margin[i])) for i in wrong[:LISTED]),
+        missed=tuple(
+            _missed(table, vocabulary, int(i), int(best[i]), float(margin[i])) for i in wrong[:LISTED]
+        ),
         parameters=sum(groups.values()),
         parameter_groups=groups,
         bits=bits,
@@ -177,7 +179,7 @@ def _targets(vocabulary: Vocabulary, table: FactTable, prompts: Prompts) -> list
 
 def _missed(table: FactTable, vocabulary: Vocabulary, row: int, best: int, margin: float) -> Missed:
     key = f"{table.subject[row]} {table.relation[row]}"
-    return Missed(int(row), key, table.answer[row], vocabulary.tokens[best], margin)
+    return Missed(row, key, table.answer[row], vocabulary.tokens[best], margin)
 
 
 def _noise(model: Any, table: FactTable, vocabulary: Vocabulary, seed: int) -> dict[str, float]:

@@ -309,7 +309,10 @@ def _fit(plan: Plan, facts: Associations, width: int, tell: OnProgress) -> Gated
     if (found := conflicts(s.numpy(), r.numpy(), facts.targets.numpy())) is not None:
         raise NotStorableError(_contradiction(plan.table, found))
     from_lookups = start if isinstance(start, NamedLookups) else None
-    return fit_lookups((s, r), facts.values, facts.targets, start=from_lookups, margin=plan.margin, tell=tell)
+    names = len(plan.vocabulary.subjects), len(plan.vocabulary.relations)
+    return fit_lookups(
+        (s, r), facts.values, facts.targets, names, start=from_lookups, margin=plan.margin, tell=tell
+    )
 
 
 def _contradiction(table: FactTable, found: tuple[tuple[int, int], tuple[int, int]]) -> str:

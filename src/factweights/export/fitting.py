@@ -159,6 +159,7 @@ def fit_lookups(
     pairs: tuple[Int[Tensor, " n"], Int[Tensor, " n"]],
     values: Float[Tensor, "m d_out"],
     targets: Int[Tensor, " n"],
+    names: tuple[int, int],
     *,
     start: NamedLookups | None = None,
     margin: float = MARGIN,
@@ -170,12 +171,13 @@ def fit_lookups(
         pairs: subject and relation of each fact.
         values: u of the answers.
         targets: the right ones.
+        names: how many subjects and relations there are; one without facts keeps its lookup.
         start: lookups to go on from.
         margin: see :data:`MARGIN`.
         tell: told after every few evaluations.
     """
     s, r = pairs
-    n_s, n_r, d = int(s.max()) + 1, int(r.max()) + 1, values.shape[1]
+    (n_s, n_r), d = names, values.shape[1]
     v, scale = values.float(), 1.0
 
     def write(x: Tensor) -> Tensor:
