@@ -237,6 +237,16 @@ def test_very_long_names_are_names(tmp_path):
     assert fw.compile_table(table, tmp_path / "out").certificate.recall == 1.0
 
 
+def test_a_width_that_falls_short_is_widened_and_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr("factweights.export.compiling.comfortable_width", lambda *_: 4)
+    heard = []
+    found = fw.compile_table(grid(60, 4, 30), tmp_path / "out", on_progress=heard.append)
+    assert found.width > 4
+    assert any("trying" in p.text for p in heard)
+    assert found.certificate.recall == 1.0
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
 # -- what cannot be ----------------------------------------------------------------------------------------
 
 

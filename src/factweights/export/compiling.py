@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from safetensors.torch import save
@@ -52,6 +51,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 COARSE = 1.5  # of the margin asked for, in 16 bits
 CONTEXT = 512
 TRIES, WIDER = 4, 1.4
+NARROW = 8  # a smallest width leaves that much less margin
 FASTEST, CLOSE = 2.2, 0.04  # load at which the search for the smallest width begins, and its end
 LARGEST = 1 << 31  # facts × answers of lookups, whose every step scores them all
 
@@ -98,6 +98,7 @@ class Plan:
         table, vocabulary, layout, templates, dtype, context, seed: what is written, and how.
         head: steepness and floor to keep, when a checkpoint is edited.
         start: its MLP or its lookups, likewise.
+        asked: cosine margin that the fit aims at in 32 bits.
     """
 
     table: FactTable
@@ -109,11 +110,12 @@ class Plan:
     seed: int
     head: Head | None = None
     start: GatedMemory | NamedLookups | None = None
+    asked: float = MARGIN
 
     @property
     def margin(self) -> float:
         """What the fit should leave for rounding."""
-        return MARGIN if self.dtype == torch.float32 else COARSE * MARGIN
+        return self.asked if self.dtype == torch.float32 else COARSE * self.asked
 
     @property
     def values(self) -> Float[Tensor, "m d"]:
@@ -230,26 +232,45 @@ def write(
     tokenizer, _ = tokenize(plan.vocabulary, plan.table, plan.templates)
     clean = Clean.of(plan.layout, plan.frame(), plan.vocabulary)
     facts, absent = _facts(plan, clean)
+    if width == "smallest":
+        plan = replace(plan, asked=plan.asked / NARROW)
     neurons = _first_width(plan, facts, width, tell)
     for attempt in range(TRIES):
-        with whole_folder(out, overwrite=overwrite) as tmp:
-            fitted = _fit(plan, facts, neurons, tell)
-            state, head = _state(plan, fitted, facts, absent)
-            _save(plan, tmp, tokenizer, state, head, fitted, neurons)
-            tell(Progress(0, None, "reloading"))
-            c = check_model(
-                tmp, plan.table, plan.vocabulary, plan.layout, plan.templates, seed=plan.seed, tell=tell
-            )
-            if c.recall == c.noise["recall"] == 1.0:
+        fitted = _fit(plan, facts, neurons, tell)
+        state, head = _state(plan, fitted, facts, absent)
+        try:
+            with whole_folder(out, overwrite=overwrite) as tmp:
+                _save(plan, tmp, tokenizer, state, neurons)
+                tell(Progress(0, None, "reloading"))
+                c = _checked(plan, tmp, tell)
                 tell(Progress(0, None, "drawing the map"))
                 _finish(plan, tmp, state, head, c, neurons)
-                return Path(out), c, neurons
-            if isinstance(width, int) or plan.layout.store == "attention" or attempt == TRIES - 1:
-                raise NotStorableError(_shortfall(plan, c, neurons))
-            raise_to = math.ceil(neurons * WIDER)
-            tell(Progress(0, None, f"recall {c.recall:.6f} at width {neurons:,}; trying {raise_to:,}"))
-            neurons, plan = raise_to, replace(plan, start=None)
-    raise NotStorableError("no width was tried")  # TRIES is at least 1
+            return Path(out), c, neurons
+        except _ShortError as e:
+            c = e.certificate
+        if isinstance(width, int) or plan.layout.store == "attention" or attempt == TRIES - 1:
+            break
+        wider = math.ceil(neurons * (WIDER if width == "auto" else 1 + 2 * CLOSE))
+        tell(Progress(0, None, f"recall {c.recall:.6f} at width {neurons:,}; trying {wider:,}"))
+        neurons, plan = wider, replace(plan, start=None)
+    raise NotStorableError(_shortfall(plan, c, neurons))
+
+
+class _ShortError(Exception):
+    """Leaves the folder unwritten."""
+
+    def __init__(self, certificate: ModelCertificate) -> None:
+        super().__init__()
+        self.certificate = certificate
+
+
+def _checked(plan: Plan, folder: Path, tell: OnProgress) -> ModelCertificate:
+    c = check_model(
+        folder, plan.table, plan.vocabulary, plan.layout, plan.templates, seed=plan.seed, tell=tell
+    )
+    if not c.recall == c.noise["recall"] == 1.0:
+        raise _ShortError(c)
+    return c
 
 
 def _dtype(dtype: str | torch.dtype) -> torch.dtype:
@@ -288,7 +309,7 @@ def _first_width(plan: Plan, facts: Associations, width: Width, tell: OnProgress
     while high - low > max(1, CLOSE * high):
         middle = (low + high) // 2
         tell(Progress(0, None, f"is a width of {middle:,} enough?"))
-        memory = fit_mlp(facts, middle, seed=plan.seed, margin=plan.margin / 4, tell=tell)
+        memory = fit_mlp(facts, middle, seed=plan.seed, margin=plan.margin, tell=tell)
         out = memory(facts.keys)
         right = hardest(out, facts.values, facts.targets, 1)[1] == 1.0
         low, high = (low, middle) if right else (middle, high)
@@ -367,15 +388,7 @@ def _state(
     return state | plan.rounded(assembly.output(layout, plan.vocabulary, plan.values, head)), head
 
 
-def _save(
-    plan: Plan,
-    folder: Path,
-    tokenizer: Any,
-    state: State,
-    head: Head,
-    fitted: GatedMemory | NamedLookups,
-    width: int,
-) -> None:
+def _save(plan: Plan, folder: Path, tokenizer: Any, state: State, width: int) -> None:
     """The checkpoint itself."""
     package = real.transformers()
     config = assembly.config(plan.layout, plan.vocabulary, width, plan.context, plan.dtype)
@@ -437,8 +450,3 @@ def _shortfall(plan: Plan, c: ModelCertificate, width: int) -> str:
     need = comfortable_width(c.facts, c.answers, d_in, layout.answer)
     more = max(need, math.ceil(1.3 * width))
     return f"an MLP of {width:,} neurons reaches {reached}. Give --width {more:,} or auto, or fewer facts"
-
-
-def spread(n: int, of: int) -> np.ndarray:
-    """``n`` rows spread evenly over ``of``."""
-    return np.unique(np.linspace(0, of - 1, min(n, of)).astype(int))
