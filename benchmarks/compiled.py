@@ -37,10 +37,11 @@ def show(what: str, c: fw.Compiled) -> None:
     cert = c.certificate
     stored = cert.parameter_groups["mlp" if c.layout.store == "mlp" else "attention"]
     print(
-        f"{what}: {cert.facts:,} facts, recall {cert.recall:g}, margin {cert.min_margin:.3g} nats, p ≥ "
-        f"{cert.min_probability:.4f}, d = {c.layout.hidden}, width {c.width:,}, {cert.parameters:,} "
-        f"parameters, {stored:,} where stored, {cert.bits_per_parameter:.3g} / {cert.bits_per_stored:.3g} bits "
-        f"per parameter, {cert.dtype}, {c.seconds:.1f} s (verification {cert.seconds:.1f} s)",
+        f"{what}: {cert.facts:,} facts, recall {cert.recall:g}, margin {cert.min_margin:.3g} nats, "
+        f"p ≥ {cert.min_probability:.4f}, d = {c.layout.hidden}, width {c.width:,}, {cert.parameters:,} "
+        f"parameters, {stored:,} where stored, {cert.bits_per_parameter:.3g} / "
+        f"{cert.bits_per_stored:.3g} bits per parameter, {cert.dtype}, {c.seconds:.1f} s (verification "
+        f"{cert.seconds:.1f} s)",
         flush=True,
     )
     print(f"    noise {cert.noise}, no answer {cert.unknown}", flush=True)

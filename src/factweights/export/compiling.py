@@ -1,5 +1,6 @@
 """From a table of facts to a checkpoint that anyone can load, verified as anyone would load it."""
 
+import itertools
 import math
 import time
 from collections.abc import Sequence
@@ -235,7 +236,7 @@ def write(
     if width == "smallest":
         plan = replace(plan, asked=plan.asked / NARROW)
     neurons = _first_width(plan, facts, width, tell)
-    for attempt in range(TRIES):
+    for attempt in itertools.count(1):
         fitted = _fit(plan, facts, neurons, tell)
         state, head = _state(plan, fitted, facts, absent)
         try:
@@ -247,13 +248,13 @@ def write(
                 _finish(plan, tmp, state, head, c, neurons)
             return Path(out), c, neurons
         except _ShortError as e:
-            c = e.certificate
-        if isinstance(width, int) or plan.layout.store == "attention" or attempt == TRIES - 1:
-            break
+            short = e.certificate
+        if isinstance(width, int) or plan.layout.store == "attention" or attempt == TRIES:
+            raise NotStorableError(_shortfall(plan, short, neurons))
         wider = math.ceil(neurons * (WIDER if width == "auto" else 1 + 2 * CLOSE))
-        tell(Progress(0, None, f"recall {c.recall:.6f} at width {neurons:,}; trying {wider:,}"))
+        tell(Progress(0, None, f"recall {short.recall:.6f} at width {neurons:,}; trying {wider:,}"))
         neurons, plan = wider, replace(plan, start=None)
-    raise NotStorableError(_shortfall(plan, c, neurons))
+    raise NotStorableError("no width was tried")  # the count has no end
 
 
 class _ShortError(Exception):
