@@ -1,6 +1,7 @@
 """A table compiled into a checkpoint: what transformers makes of it, and what is refused."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -23,6 +24,7 @@ from factweights.export import assembly, fitting, folder, real
 from factweights.export.layout import layout_for
 from factweights.export.names import Vocabulary, code, fill, make_tokenizer, tokenize
 
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's package is first imported
 transformers = pytest.importorskip("transformers")
 
 WORLD = [
