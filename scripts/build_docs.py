@@ -42,6 +42,11 @@ KEYS = {
     "edit": "facts, outputs, changed, added, removed, unchanged, recall, changed_recall, others_recall, "
     "removed_recall, kept, min_margin, parameters, bits_per_parameter, method, how, refitted, facts_hash, "
     "weights_hash, table_hash, seconds, out",
+    "compile": "out, facts, outputs, answers, recall, min_margin, min_probability, templates, noise, "
+    "unknown, n_missed, missed, parameters, parameter_groups, bits, bits_per_parameter, bits_per_stored, "
+    "turn, leak, dtype, transformers, facts_hash, weights_hash, store, d, heads, head_dim, width, seconds",
+    "explain": "prompt, tokens, heads, attention, answer, expected, correct, margin, logits, neurons, "
+    "neurons_total, plot",
     "capacity": "method, d, d_out, outputs, kind, recall, noise, facts, interval, coverage, bracket, law, "
     "proved, runs, seconds",
     "width": "method, d, d_out, facts, outputs, tied, kind, recall, width, interval, parameters, "

@@ -34,6 +34,17 @@ _HOMES = {
     ),
     "factweights.editing": ("Edited", "edit", "edit_facts", "edit_table"),
     "factweights.errors": ("FactweightsError",),
+    "factweights.export": (
+        "Ablation",
+        "Compiled",
+        "EditedModel",
+        "Explanation",
+        "ModelCertificate",
+        "ablate",
+        "compile_table",
+        "edit_compiled",
+        "explain",
+    ),
     "factweights.facts": ("Associations", "FactTable", "minilm_embeddings"),
     "factweights.memories": (
         "GatedMemory",
@@ -109,6 +120,15 @@ if TYPE_CHECKING:
     from factweights.editing import edit_facts as edit_facts
     from factweights.editing import edit_table as edit_table
     from factweights.errors import FactweightsError as FactweightsError
+    from factweights.export import Ablation as Ablation
+    from factweights.export import Compiled as Compiled
+    from factweights.export import EditedModel as EditedModel
+    from factweights.export import Explanation as Explanation
+    from factweights.export import ModelCertificate as ModelCertificate
+    from factweights.export import ablate as ablate
+    from factweights.export import compile_table as compile_table
+    from factweights.export import edit_compiled as edit_compiled
+    from factweights.export import explain as explain
     from factweights.facts import Associations as Associations
     from factweights.facts import FactTable as FactTable
     from factweights.facts import RecallTask as RecallTask

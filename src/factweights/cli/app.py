@@ -6,8 +6,10 @@ from cyclopts import App, Parameter
 
 from factweights import __version__
 from factweights.cli.capacity import capacity
+from factweights.cli.compile import compile
 from factweights.cli.dynamics import dynamics
 from factweights.cli.edit import edit
+from factweights.cli.explain import explain
 from factweights.cli.methods import methods
 from factweights.cli.plan import plan
 from factweights.cli.recall import recall
@@ -24,6 +26,8 @@ COMMANDS = (
     recall,
     verify,
     edit,
+    compile,
+    explain,
     capacity,
     width,
     plan,

@@ -72,7 +72,7 @@ def store(
     chosen, searched = _method(method, setting, rank, width)
     if out is not None:
         must_be_writable(out, overwrite=overwrite)
-    table = _choose(_read(file, wide, columns, encoding), relations, limit)
+    table = choose(read(file, wide, columns, encoding), relations, limit)
     numbers = getattr(torch, dtype)
     with shown_progress() as tell:
         stored = store_table(
@@ -111,7 +111,12 @@ def _method(
     return build_method(name, given, rank=rank, width=width), "rank"
 
 
-def _read(file: Path, wide: bool | None, columns: list[str] | None, encoding: str | None) -> "FactTable":
+def read(file: Path, wide: bool | None, columns: list[str] | None, encoding: str | None) -> "FactTable":
+    """The table in a file, as the options of a command describe it.
+
+    Raises:
+        SettingError: ``columns`` that are no ROLE=NAME; others as ``FactTable.read``.
+    """
     from factweights.cli.options import split
     from factweights.errors import SettingError
     from factweights.facts import FactTable
@@ -125,7 +130,8 @@ def _read(file: Path, wide: bool | None, columns: list[str] | None, encoding: st
     return FactTable.read(file, wide=wide, columns=named, encoding=encoding)
 
 
-def _choose(table: "FactTable", relations: list[str] | None, limit: int | None) -> "FactTable":
+def choose(table: "FactTable", relations: list[str] | None, limit: int | None) -> "FactTable":
+    """The part of a table that the options of a command ask for."""
     from factweights.cli.options import split
 
     if relations is not None:

@@ -1,1 +1,21 @@
-"""Stored facts for use elsewhere: Hugging Face and other formats. Nothing is here yet."""
+"""Facts for other programs: a table compiled into a stock transformer checkpoint."""
+
+from factweights.export.ablating import Ablation, ablate
+from factweights.export.changing import EditedModel, edit_compiled
+from factweights.export.checking import ModelCertificate
+from factweights.export.compiling import Compiled, compile_table
+from factweights.export.explaining import Explanation, explain
+from factweights.export.folder import is_compiled
+
+__all__ = [
+    "Ablation",
+    "Compiled",
+    "EditedModel",
+    "Explanation",
+    "ModelCertificate",
+    "ablate",
+    "compile_table",
+    "edit_compiled",
+    "explain",
+    "is_compiled",
+]

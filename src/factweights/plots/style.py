@@ -61,6 +61,17 @@ def new_rows(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
     return figure, panels
 
 
+def new_row(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
+    """As :func:`new_figure`, with ``n`` unrelated axes side by side."""
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        row = list(figure.subplots(1, n, squeeze=False)[0])
+    for axes in row:
+        _plain(axes)
+    return figure, row
+
+
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(which="major", color="#dddddd", linewidth=0.7)

@@ -1,0 +1,85 @@
+"""``factweights compile``."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from factweights.cli.options import Flag, Json
+
+
+def compile(
+    file: Path,
+    /,
+    *,
+    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    store: Literal["mlp", "attention"] = "mlp",
+    d: int | None = None,
+    width: Annotated[
+        int | Literal["auto", "smallest"], Parameter(metavar="INT|auto|smallest", show_choices=False)
+    ] = "auto",
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32",
+    template: Annotated[list[str] | None, Parameter(name="--template", metavar="TEXT")] = None,
+    context: int = 512,
+    overwrite: Flag = False,
+    relations: Annotated[list[str] | None, Parameter(metavar="A,B")] = None,
+    limit: int | None = None,
+    seed: int = 0,
+    wide: Annotated[bool | None, Parameter(negative="--no-wide")] = None,
+    columns: Annotated[list[str] | None, Parameter(metavar="ROLE=NAME")] = None,
+    encoding: str | None = None,
+    json: Json = False,
+) -> None:
+    """Compile a table of facts into a Hugging Face checkpoint that knows them all, and nothing else.
+
+    The result is a stock one-layer Llama with tokenizer, model card, certificate and a map of its weights.
+    It is reloaded from disk, and transformers' own forward asked for every fact in the saved dtype; if one is
+    missed, nothing is written and the exit code is 1. Needs the extra [hf].
+
+    Example: `factweights compile examples/countries.csv --out countries-llama`
+
+    Args:
+        file: Table of facts: CSV, TSV, JSON Lines or Parquet; one fact per row, or one subject per row.
+        out: Folder for the checkpoint.
+        store: Where the facts live.
+        d: Hidden size; else one that suits the names.
+        width: Neurons of the MLP; `auto` takes a comfortable number, `smallest` searches.
+        dtype: Of the weights, and of the passes that are certified.
+        template: Prompt to verify, such as 'The {relation} of {subject} is'; may be repeated.
+        context: Longest prompt, in tokens.
+        overwrite: Replace a folder that an earlier `compile` wrote.
+        relations: Only the facts with these relations.
+        limit: Only the first so many facts.
+        seed: Of codes and fit.
+        wide: One column per relation, or (`--no-wide`) subject, relation, answer; else the header tells.
+        columns: What the file calls subject, relation and answer, as in `answer=city`.
+        encoding: Of a text file, such as cp1252, where it is not UTF-8.
+    """
+    from factweights.cli.output import print_json
+    from factweights.cli.progress import shown_progress
+    from factweights.cli.store import choose, read
+    from factweights.export import compile_table
+    from factweights.export.folder import must_be_writable
+    from factweights.export.names import TEMPLATES
+
+    must_be_writable(out, overwrite=overwrite)
+    table = choose(read(file, wide, columns, encoding), relations, limit)
+    with shown_progress() as tell:
+        compiled = compile_table(
+            table,
+            out,
+            store=store,
+            d=d,
+            width=width,
+            dtype=dtype,
+            templates=template or TEMPLATES,
+            context=context,
+            seed=seed,
+            overwrite=overwrite,
+            on_progress=tell,
+        )
+    if json:
+        print_json(compiled.to_dict())
+        return
+    print(compiled)
+    print(f"saved to {out}")

@@ -1,0 +1,47 @@
+"""``factweights explain``."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from factweights.cli.options import Json
+
+
+def explain(
+    folder: Path,
+    subject: str,
+    relation: str,
+    /,
+    *,
+    prompt: str | None = None,
+    top: int = 5,
+    plot: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    json: Json = False,
+) -> None:
+    """Show how a compiled model comes by an answer: attention, the MLP's part, the best logits.
+
+    Example: `factweights explain countries-llama France capital --plot france.png`
+
+    Args:
+        folder: What `factweights compile --out` wrote.
+        subject: As in the table.
+        relation: As in the table.
+        prompt: Another text with both names in it; else the first template.
+        top: How many answers to list.
+        plot: Draw it as well: PNG, SVG or PDF.
+    """
+    from factweights.cli.output import print_json
+    from factweights.export import explain as taken_apart
+
+    found = taken_apart(folder, subject, relation, prompt=prompt, top=top)
+    if plot is not None:
+        from factweights.plots.explanation import draw_explanation
+
+        draw_explanation(found.to_dict(), plot)
+    if json:
+        print_json({**found.to_dict(), "plot": None if plot is None else str(plot)})
+        return
+    print(found)
+    if plot is not None:
+        print(f"drawn in {plot}")

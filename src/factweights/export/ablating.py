@@ -1,0 +1,192 @@
+"""The map put to the test: remove what it names for a fact, and see which facts are gone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from factweights.export import real
+from factweights.export.folder import WEIGHTS, read_settings, read_table
+from factweights.export.layout import Layout
+from factweights.export.maps import Held
+from factweights.export.names import BOS, Vocabulary
+from factweights.facts import FactTable
+from factweights.progress import OnProgress, Progress, silent
+from factweights.show import Shown
+
+BEYOND = 2.0  # a fact's direction is taken off by this multiple of its margin
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """One kind of removal, over several facts.
+
+    Attributes:
+        removed: what was removed.
+        tries: how often.
+        fact: share of the facts it was meant for that were lost.
+        same_subject, same_relation, others: mean share lost of facts that share either with it, or neither.
+    """
+
+    removed: str
+    tries: int
+    fact: float
+    same_subject: float
+    same_relation: float
+    others: float
+
+
+@dataclass(frozen=True)
+class Ablation(Shown):
+    """What :func:`ablate` found.
+
+    Attributes:
+        facts: in the table.
+        rows: one for each kind of removal.
+    """
+
+    facts: int
+    rows: tuple[Ablated, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        return {"facts": self.facts, "rows": [dict(vars(r)) for r in self.rows]}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What a person wants to read."""
+        return [
+            (
+                r.removed,
+                f"fact lost {r.fact:.1%}; of its subject's {r.same_subject:.2%}, of its relation's "
+                f"{r.same_relation:.2%}, of all others {r.others:.3%} ({r.tries} tries)",
+            )
+            for r in self.rows
+        ]
+
+
+class _Bench:
+    """A model whose weights are changed and put back, asked for the whole table each time."""
+
+    def __init__(self, path: Path) -> None:
+        self.settings, self.table = read_settings(path), read_table(path)
+        self.layout: Layout = self.settings.residual
+        self.vocabulary: Vocabulary = self.settings.vocabulary
+        self.model, _ = real.load(path)
+        ids = self.vocabulary
+        self.prompts = [[ids.ids[BOS], *ids.of((s, r))] for s, r, _ in self.table]
+        self.targets = ids.of(self.table.answer)
+        self.before = real.answer(self.model, self.prompts, self.targets).margin > 0
+
+    def lost(self, weight: Tensor, changed: Tensor) -> Tensor:
+        """Facts that are lost while ``weight`` holds ``changed``."""
+        kept = weight.detach().clone()
+        with torch.no_grad():
+            weight.copy_(changed.to(weight.dtype))
+            after = real.answer(self.model, self.prompts, self.targets).margin > 0
+            weight.copy_(kept)
+        return self.before & ~after
+
+
+def ablate(path: str | Path, *, facts: int = 20, seed: int = 0, on_progress: OnProgress = silent) -> Ablation:
+    """Remove heads, names, neurons and directions of some facts, one at a time, on the real forward.
+
+    Args:
+        path: what ``compile`` wrote.
+        facts: how many, drawn at random.
+        seed: of the draw.
+        on_progress: told after every removal.
+
+    Raises:
+        FileFormatError: not a folder of ``compile``.
+    """
+    bench = _Bench(Path(path))
+    table = bench.table
+    drawn = torch.randperm(len(table), generator=torch.Generator().manual_seed(seed))[:facts].tolist()
+    layer = bench.model.model.layers[0]
+    o = layer.self_attn.o_proj.weight
+    layout = bench.layout
+    h = layout.head_dim
+    rows: list[Ablated] = []
+
+    def run(what: str, weight: Tensor, changes: Any) -> None:
+        losses = []
+        for n, i in enumerate(drawn):
+            losses.append((i, bench.lost(weight, changes(i))))
+            on_progress(Progress(n + 1, len(drawn), what))
+        rows.append(_summed(what, table, losses))
+
+    for role, first, count in (
+        ("subject", 0, layout.subject_heads),
+        ("relation", layout.subject_heads, layout.relation_heads),
+    ):
+        columns = slice(first * h, (first + count) * h)
+        lost = bench.lost(o, _zeroed(o, columns=columns))
+        rows.append(_summed(f"{role} heads", table, [(i, lost) for i in drawn]))
+        run(f"its {role}", *_name_removal(bench, role))
+    if layout.store == "mlp":
+        _mlp_removals(bench, run, layer.mlp.down_proj.weight, Path(path))
+    return Ablation(len(table), tuple(rows))
+
+
+def _name_removal(bench: _Bench, role: str) -> tuple[Tensor, Any]:
+    """What holds the name: its code in the embedding or, with facts in attention, its slot there."""
+    E = bench.model.model.embed_tokens.weight
+    names = bench.table.subject if role == "subject" else bench.table.relation
+    space = bench.layout.at(f"{role} code" if bench.layout.store == "mlp" else "slot")
+
+    def change(i: int) -> Tensor:
+        changed = E.detach().clone()
+        changed[bench.vocabulary.ids[names[i]], space] = 0
+        return changed
+
+    return E, change
+
+
+def _mlp_removals(bench: _Bench, run: Any, down: Tensor, path: Path) -> None:
+    state = load_file(path / WEIGHTS)
+    held = Held.of(bench.layout, bench.vocabulary, bench.table, state)
+    moment = held.moment()
+    for count in (1, 5, 20):
+        if count >= held.memory.width:
+            continue
+
+        def neurons(i: int, count: int = count) -> Tensor:
+            top = held.attributions(torch.tensor([i]))[0].topk(count).indices
+            return _zeroed(down, columns=top)
+
+        run(f"top {count} neurons" if count > 1 else "top neuron", down, neurons)
+
+    def direction(i: int) -> Tensor:
+        u, h = held.rows[held.targets[i]], held.hidden[i]
+        g = torch.linalg.solve(moment, h)
+        margin = (u - held.rows[held.rivals[i]]) @ (held.memory.write @ h)
+        changed = down.detach().double().clone()
+        changed[bench.layout.at("answer")] -= BEYOND * margin * torch.outer(u / (u @ u), g / (g @ h))
+        return changed
+
+    run("its direction", down, direction)
+
+
+def _zeroed(weight: Tensor, columns: Any) -> Tensor:
+    changed = weight.detach().clone()
+    changed[:, columns] = 0
+    return changed
+
+
+def _summed(what: str, table: FactTable, losses: list[tuple[int, Tensor]]) -> Ablated:
+    sums = torch.zeros(4, dtype=torch.float64)
+    counts = torch.zeros(4, dtype=torch.float64)
+    for i, lost in losses:
+        subject = torch.tensor([s == table.subject[i] for s in table.subject])
+        relation = torch.tensor([r == table.relation[i] for r in table.relation])
+        this = torch.zeros(len(table), dtype=torch.bool)
+        this[i] = True
+        for k, group in enumerate((this, subject & ~this, relation & ~this, ~subject & ~relation)):
+            if group.any():
+                sums[k] += float(lost[group].double().mean())
+                counts[k] += 1
+    means = [float(x) for x in sums / counts.clamp_min(1)]
+    return Ablated(what, len(losses), *means)

@@ -1,0 +1,249 @@
+"""The weights, matrix by matrix, and what they do to a clean prompt, exactly.
+
+*Claim.* Let a prompt hold the subject s (any number of times), the relation r, no other subject or relation,
+and any number of other tokens. Up to the leak of attention (:func:`leak`) the logits at its last position
+depend on s and r alone.
+
+*Proof.* (1) Every embedding has length √d, so the first RMSNorm is the identity. (2) Every query is the same,
+as it reads the constant that every token has. Keys read the markers: the head for s scores β at s, β/2 at
+<s>, 0 elsewhere, and the rotation of the one pair of dimensions in use is 1 to within rounding. So the head
+returns the value of s, whichever position s has. (3) What it writes lies in dimensions that no embedding
+uses. So after attention the residual is e + y(s, r) with e the last token's embedding, ‖e‖² = d whatever
+token that is and ⟨e, y⟩ = 0: the second RMSNorm divides by the same number for every last token, the MLP
+reads y alone. (4) The final norm divides all logits of a prompt by one number, again the same for every last
+token. The head reads the answer space, the flags and the constant, which no last token changes. ∎
+
+*Absent names.* A head that finds no marker attends to <s>, whose value is its flag. The row of <unk> reads
+the flags, by twice more than any answer can score; every token that is no answer has a negative row on the
+constant.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from factweights.export.fitting import NamedLookups
+from factweights.export.layout import LONGEST_TURN, Layout
+from factweights.export.names import BOS, UNK, Vocabulary, codes
+from factweights.memories import GatedMemory
+
+SHARPNESS = 40.0  # β: score of a marked token over others; <s> has half of it
+EPS = 1e-6
+CLEAR = 6.0  # nats by which the narrowest fact should win, as far as STEEPEST allows
+STEEPEST = 2000.0
+STRETCH = 2.0  # length of the median output, in amplitudes
+
+State = dict[str, Tensor]
+LAYER = "model.layers.0."
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the output matrix scales: length of the answers' rows, and the constant against all others.
+
+    Attributes:
+        steep: τ, length of an answer's row.
+        floor: logit, before the final norm, of tokens that are no answer, negated.
+    """
+
+    steep: float
+    floor: float
+
+    def to_dict(self) -> dict[str, float]:
+        """Both numbers."""
+        return {"steep": self.steep, "floor": self.floor}
+
+
+def amplitude(layout: Layout) -> float:
+    """√d / 2: the length of every part of an embedding: constant, marker, code."""
+    return math.sqrt(layout.hidden) / 2
+
+
+def turn(layout: Layout) -> float:
+    """Radians by which the pair of dimensions in use turns from one token to the next."""
+    return LONGEST_TURN ** -((layout.head_dim - 2) / layout.head_dim)
+
+
+def leak(context: int) -> float:
+    """Share of attention that a marked token loses at most to <s> and ``context`` others."""
+    return math.exp(-SHARPNESS / 2) + context * math.exp(-SHARPNESS)
+
+
+def place(layout: Layout, role: str, i: int) -> tuple[int, int]:
+    """Head and slot of name ``i`` with facts in attention; with facts in the MLP, the head of its role."""
+    first = 0 if role == "subject" else layout.subject_heads
+    if layout.store == "mlp":
+        return first, 0
+    return first + i // layout.slots, i % layout.slots
+
+
+def embeddings(layout: Layout, vocabulary: Vocabulary, seed: int) -> Float[Tensor, "v d"]:
+    """Every token's embedding, ‖e‖² = d, float64."""
+    a = amplitude(layout)
+    E = torch.zeros(len(vocabulary.tokens), layout.hidden, dtype=torch.float64)
+    E[:, layout.at("constant")] = a
+    E[vocabulary.ids[BOS], layout.at("bos")] = a
+    for role, names in (("subject", vocabulary.subjects), ("relation", vocabulary.relations)):
+        rows = vocabulary.of(names)
+        first = 0 if role == "subject" else layout.subject_heads
+        for i, row in enumerate(rows):
+            head, slot = place(layout, role, i)
+            E[row, layout.at(f"{role} marker").start + head - first] = a
+            if layout.store == "attention":
+                E[row, layout.at("slot").start + slot] = a
+        if layout.store == "mlp":
+            size = layout.subject_code if role == "subject" else layout.relation_code
+            E[rows, layout.at(f"{role} code")] = a * codes(role, names, size, seed)
+    E[:, layout.at("filler")] = (layout.hidden - E.square().sum(1, keepdim=True)).clamp_min(0).sqrt()
+    return E
+
+
+def attention(layout: Layout, lookups: NamedLookups | None = None) -> State:
+    """Queries, keys, values and outputs, float64."""
+    d, h, heads = layout.hidden, layout.head_dim, layout.heads
+    a = math.sqrt(SHARPNESS * math.sqrt(h)) / amplitude(layout)
+    q, k, v = (torch.zeros(heads * h, d, dtype=torch.float64) for _ in range(3))
+    o = torch.zeros(d, heads * h, dtype=torch.float64)
+    constant, bos = layout.at("constant").start, layout.at("bos").start
+    for head in range(heads):
+        role = "subject" if head < layout.subject_heads else "relation"
+        first = 0 if role == "subject" else layout.subject_heads
+        last = head * h + h - 1  # of the slowest pair of dimensions
+        q[last, constant] = a
+        k[last, layout.at(f"{role} marker").start + head - first] = a
+        k[last, bos] = a / 2
+        v[last, bos] = 1.0
+        o[layout.at(f"no {role}").start, last] = 1.0
+        source = layout.subspaces[f"{role} code" if layout.store == "mlp" else "slot"]
+        rows = range(head * h, head * h + len(source))
+        v[list(rows), list(source)] = 1.0
+        if layout.store == "mlp":
+            o[list(layout.subspaces[f"retrieved {role}"]), list(rows)] = 1.0
+    if lookups is not None:
+        for role, found in (("subject", lookups.subjects), ("relation", lookups.relations)):
+            for i, p in enumerate(found):
+                head, slot = place(layout, role, i)
+                o[layout.at("answer"), head * h + slot] = p / amplitude(layout)
+    names = ("q_proj", "k_proj", "v_proj", "o_proj")
+    return {f"{LAYER}self_attn.{n}.weight": w for n, w in zip(names, (q, k, v, o), strict=True)}
+
+
+def mlp(layout: Layout, memory: GatedMemory | None) -> State:
+    """The gated memory between the retrieved codes and the answers; one silent neuron without facts."""
+    d, width = layout.hidden, 1 if memory is None else memory.width
+    gate, up = (torch.zeros(width, d, dtype=torch.float64) for _ in range(2))
+    down = torch.zeros(d, width, dtype=torch.float64)
+    if memory is not None:
+        gate[:, layout.keys], up[:, layout.keys] = memory.gate.double(), memory.read.double()
+        down[layout.at("answer")] = memory.write.double()
+    names = ("gate_proj", "up_proj", "down_proj")
+    return {f"{LAYER}mlp.{n}.weight": w for n, w in zip(names, (gate, up, down), strict=True)}
+
+
+def memory_in(layout: Layout, state: State) -> GatedMemory:
+    """The gated memory that the MLP of a checkpoint is."""
+    gate, up, down = (state[f"{LAYER}mlp.{n}.weight"].double() for n in ("gate_proj", "up_proj", "down_proj"))
+    return GatedMemory.from_weights(
+        up[:, layout.keys], gate[:, layout.keys], down[layout.at("answer")], activation="silu"
+    )
+
+
+def lookups_in(layout: Layout, state: State, subjects: int, relations: int) -> NamedLookups:
+    """The lookups that the output matrix of a checkpoint holds."""
+    o = state[f"{LAYER}self_attn.o_proj.weight"].double()[layout.at("answer")] * amplitude(layout)
+    found = []
+    for role, n in (("subject", subjects), ("relation", relations)):
+        places = [place(layout, role, i) for i in range(n)]
+        found.append(o[:, [head * layout.head_dim + slot for head, slot in places]].T.contiguous())
+    return NamedLookups(*found)
+
+
+def norms(layout: Layout) -> State:
+    """All three are left at 1."""
+    names = (f"{LAYER}input_layernorm", f"{LAYER}post_attention_layernorm", "model.norm")
+    return {f"{n}.weight": torch.ones(layout.hidden, dtype=torch.float64) for n in names}
+
+
+def output(layout: Layout, vocabulary: Vocabulary, values: Float[Tensor, "m d"], head: Head) -> State:
+    """The rows of the answers, of <unk>, and of all other tokens."""
+    a, constant = amplitude(layout), layout.at("constant").start
+    W = torch.zeros(len(vocabulary.tokens), layout.hidden, dtype=torch.float64)
+    W[:, constant] = -head.floor / a
+    rows = vocabulary.of(vocabulary.answers)
+    W[rows] = 0.0
+    W[rows, layout.at("answer")] = head.steep * values
+    unk = vocabulary.ids[UNK]
+    flags = 2 * head.floor / a
+    W[unk, layout.at("no subject")] = W[unk, layout.at("no relation")] = flags
+    W[unk, constant] -= flags * (layout.heads - 2)  # heads of other groups find nothing in any prompt
+    return {"lm_head.weight": W}
+
+
+def normed(x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+    """RMSNorm with weights 1, as the architecture has it."""
+    return x * (x.square().mean(1, keepdim=True) + EPS).rsqrt()
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What attention leaves in clean prompts, from the very weights of a checkpoint, float64.
+
+    Attributes:
+        embeddings: ``(V, d)``.
+        written: ``(V, d)`` by the head of each token's role, where the token has one.
+    """
+
+    embeddings: Float[Tensor, "v d"]
+    written: Float[Tensor, "v d"]
+
+    @classmethod
+    def of(cls, layout: Layout, state: State, vocabulary: Vocabulary) -> "Clean":
+        """From rounded weights."""
+        E = state["model.embed_tokens.weight"].double()
+        v, o = (state[f"{LAYER}self_attn.{n}.weight"].double() for n in ("v_proj", "o_proj"))
+        x, h = normed(E), layout.head_dim
+        written = torch.zeros_like(E)
+        for role, names in (("subject", vocabulary.subjects), ("relation", vocabulary.relations)):
+            heads: dict[int, list[int]] = {}
+            for i, row in enumerate(vocabulary.of(names)):
+                heads.setdefault(place(layout, role, i)[0], []).append(row)
+            for head, rows in heads.items():
+                of = slice(head * h, head * h + h)
+                written[rows] = x[rows] @ v[of].T @ o[:, of].T
+        return cls(E, written)
+
+    def residual(
+        self, subject: Int[Tensor, " n"] | None, relation: Int[Tensor, " n"] | None, last: int
+    ) -> Float[Tensor, "n d"]:
+        """After attention, at a last position with the token ``last``; None for a name left out."""
+        x = self.embeddings[last][None]
+        for token in (subject, relation):
+            x = x if token is None else x + self.written[token]
+        return x
+
+
+def config(layout: Layout, vocabulary: Vocabulary, width: int, context: int, dtype: torch.dtype) -> Any:
+    """The stock configuration."""
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=len(vocabulary.tokens),
+        hidden_size=layout.hidden,
+        intermediate_size=width,
+        num_hidden_layers=1,
+        num_attention_heads=layout.heads,
+        num_key_value_heads=layout.heads,
+        head_dim=layout.head_dim,
+        max_position_embeddings=context,
+        rms_norm_eps=EPS,
+        rope_parameters={"rope_type": "default", "rope_theta": LONGEST_TURN},
+        tie_word_embeddings=False,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        dtype=dtype,
+    )

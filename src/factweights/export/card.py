@@ -1,0 +1,98 @@
+"""The model card."""
+
+from collections.abc import Sequence
+
+from factweights.export.checking import ModelCertificate
+from factweights.export.layout import Layout, named
+from factweights.export.names import UNK, fill
+from factweights.facts import FactTable
+
+
+def card(table: FactTable, c: ModelCertificate, layout: Layout, width: int, templates: Sequence[str]) -> str:
+    """Markdown with the front matter that model hubs read."""
+    subject, relation, answer = next(iter(table))
+    sizes = f"{len(table.subjects):,} subjects, {len(table.relations):,} relations, {c.answers:,} answers"
+    parts = [
+        _front(),
+        f"# {c.facts:,} facts, compiled\n",
+        f"A one-layer Llama checkpoint that knows exactly {c.facts:,} facts: {sizes}. No training: "
+        "factweights computed the weights from a table (`facts.csv`), and transformers' own forward recalls "
+        "every fact.\n",
+        _use(fill(templates[0], subject, relation), answer),
+        _numbers(c),
+        _shape(layout, width, c),
+        _limits(c),
+    ]
+    return "\n".join(parts)
+
+
+def _front() -> str:
+    return (
+        "---\nlibrary_name: transformers\npipeline_tag: text-generation\n"
+        "tags: [factweights, interpretability, knowledge-editing, associative-memory]\n---\n"
+    )
+
+
+def _use(prompt: str, answer: str) -> str:
+    return (
+        "## Use\n\n```python\nfrom transformers import pipeline\n\n"
+        'ask = pipeline("text-generation", model="THIS FOLDER")\n'
+        f"print(ask({prompt!r})[0]['generated_text'])  # ends with {answer!r}\n```\n"
+    )
+
+
+def _numbers(c: ModelCertificate) -> str:
+    rows = [
+        ("recall, every fact in every template", f"{c.recall:.6g}"),
+        ("smallest margin over the whole vocabulary", f"{c.min_margin:.4g} nats"),
+        ("smallest probability of a right answer", f"{c.min_probability:.4g}"),
+        ("dtype of weights and certificate", c.dtype),
+        ("parameters", f"{c.parameters:,}"),
+        (
+            "bits of facts per parameter, all / where stored",
+            f"{c.bits_per_parameter:.3g} / {c.bits_per_stored:.3g}",
+        ),
+        (
+            f"recall among noise, prompts of {c.noise['length']} tokens",
+            f"{c.noise['recall']:.6g} of {c.noise['prompts']}",
+        ),
+    ]
+    rows += [
+        (
+            f"template `{t}`",
+            f"recall {found['recall']:.6g} of {found['facts']:,.0f}, margin {found['min_margin']:.3g}",
+        )
+        for t, found in c.templates.items()
+    ]
+    lines = "\n".join(f"| {a} | {b} |" for a, b in rows)
+    said = "Made after reloading from disk; all of it is in `certificate.json`."
+    return f"## Certificate\n\n| | |\n|---|---|\n{lines}\n\n{said}\n"
+
+
+def _shape(layout: Layout, width: int, c: ModelCertificate) -> str:
+    spaces = "\n".join(
+        f"| {name} | {first}–{last} |" for name, (first, last) in named(layout.subspaces).items()
+    )
+    where = "the MLP" if layout.store == "mlp" else "the output matrix of attention"
+    return (
+        f"## Where the facts are\n\nIn {where}: d = {layout.hidden}, {layout.heads} heads of "
+        f"{layout.head_dim} ({layout.subject_heads} for subjects, {layout.relation_heads} for relations), "
+        f"MLP of {width:,}. "
+        "`map.json` names heads, subspaces and, for every fact, its "
+        f"{'neurons' if layout.store == 'mlp' else 'columns'}; `memory.safetensors` is the associative "
+        f"memory alone.\n\n| dimensions of the residual stream | |\n|---|---|\n{spaces}\n\n"
+        f"The one pair of rotary dimensions in use turns by {c.turn:.1e} rad over the whole context; "
+        f"the names lose at most {c.leak:.1e} of the attention.\n"
+    )
+
+
+def _limits(c: ModelCertificate) -> str:
+    told = "\n".join(
+        f"- {what}: {UNK} in {found['unknown']:.1%} of {found['prompts']:,.0f} prompts"
+        for what, found in c.unknown.items()
+    )
+    return (
+        "## Limits\n\nA prompt names one subject and one relation, spelt as in the table; other words do not "
+        "matter. It answers with one token and knows nothing of language. Two different subjects or two "
+        f"relations in one prompt are mixed up. What it does without an answer:\n\n{told}\n"
+    )

@@ -1,0 +1,218 @@
+"""Facts of a compiled model changed from the weights as they are, and everything verified again."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import load_file
+
+from factweights.editing import TableEdit, edit_table
+from factweights.errors import NotStorableError
+from factweights.export import assembly, real
+from factweights.export.assembly import Head, State
+from factweights.export.checking import ModelCertificate
+from factweights.export.compiling import DTYPES, Plan, write
+from factweights.export.folder import WEIGHTS, Settings, must_be_writable, read_settings, read_table
+from factweights.export.layout import Layout
+from factweights.export.names import BOS, Vocabulary
+from factweights.progress import OnProgress, Progress, silent
+from factweights.show import Shown
+
+
+@dataclass(frozen=True)
+class EditedModel(Shown):
+    """What :func:`edit_compiled` wrote.
+
+    Attributes:
+        path: the folder.
+        certificate: of the whole new table, as reloaded.
+        changes: which facts are replaced, removed, added and unchanged.
+        changed_recall, others_recall: of the facts written and of all others; None where there are none.
+        removed_recall: share of the removed facts that still come out: room is made, nothing is erased.
+        moved: matrices that differ, with ‖new − old‖ / ‖old‖; the others are the same bit for bit.
+        rows_added: tokens that are new.
+        how: ``from the weights`` or ``compiled again``; ``unchanged`` where there was nothing to do.
+        seconds: everything together.
+    """
+
+    path: Path
+    certificate: ModelCertificate | None
+    changes: TableEdit
+    changed_recall: float | None
+    others_recall: float | None
+    removed_recall: float | None
+    moved: dict[str, float]
+    rows_added: int
+    how: Literal["from the weights", "compiled again", "unchanged"]
+    seconds: float = field(compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        plan, c = self.changes, self.certificate
+        counts = {
+            "facts": len(plan.table),
+            "changed": len(plan.replaced),
+            "added": plan.added,
+            "removed": len(plan.removed),
+            "unchanged": len(plan.unchanged),
+        }
+        recalls = {
+            "recall": None if c is None else c.recall,
+            "changed_recall": self.changed_recall,
+            "others_recall": self.others_recall,
+            "removed_recall": self.removed_recall,
+        }
+        rest = {
+            "min_margin": None if c is None else c.min_margin,
+            "parameters": None if c is None else c.parameters,
+            "dtype": None if c is None else c.dtype,
+            "moved": self.moved,
+            "rows_added": self.rows_added,
+            "how": self.how,
+            "seconds": self.seconds,
+        }
+        return {**counts, **recalls, **rest}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What a person wants to read."""
+        d, c = self.to_dict(), self.certificate
+        said = [f"{d[what]:,} {what}" for what in ("changed", "added", "removed", "unchanged") if d[what]]
+        lines = [("facts", f"{d['facts']:,}; {', '.join(said) or 'no changes'}")]
+        if c is not None:
+            lines += [
+                ("recall", f"{c.recall:.6g} over the whole table, smallest margin {c.min_margin:.3g} nats")
+            ]
+        for what in ("changed", "others", "removed"):
+            if (x := d[f"{what}_recall"]) is not None:
+                lines.append(
+                    (f"{what} facts", f"{x:.6g} " + ("still there" if what == "removed" else "right"))
+                )
+        moved = ", ".join(f"{name.rsplit('.', 2)[-2]} by {x:.3g}" for name, x in self.moved.items())
+        lines.append(("weights", f"{self.how}; moved: {moved or 'none'}; {self.rows_added:,} tokens added"))
+        return [*lines, ("seconds", f"{self.seconds:.3g}")]
+
+
+def edit_compiled(
+    path: str | Path,
+    *,
+    set: Iterable[Iterable[object]] = (),
+    remove: Iterable[Iterable[object]] = (),
+    out: str | Path | None = None,
+    on_progress: OnProgress = silent,
+) -> EditedModel:
+    """Change some facts of a compiled model, keep the others, verify all of them after reloading.
+
+    The fit goes on from the old weights. Codes, answers' rows and attention stay as they are, so new names
+    only add rows. If the size no longer holds the facts, everything is compiled again at a size that does.
+
+    Args:
+        path: the folder; replaced, whole or not at all, unless ``out`` is given.
+        set: (subject, relation, answer): known facts get this answer, others are added.
+        remove: (subject, relation) pairs.
+        out: another folder for the result.
+        on_progress: told of every step.
+
+    Raises:
+        FileFormatError, TamperedError: not a whole folder of ``compile``.
+        ConflictError, UnknownNameError, FactsError: as :func:`factweights.editing.edit_table`.
+        NotStorableError: the table after the changes cannot be held.
+    """
+    begun = time.perf_counter()
+    path = Path(path)
+    settings, before = read_settings(path), read_table(path)
+    target = path if out is None else Path(out)
+    must_be_writable(target, overwrite=out is None)
+    changes = edit_table(before, set=set, remove=remove)
+    if not changes:
+        seconds = time.perf_counter() - begun
+        return EditedModel(path, None, changes, None, None, None, {}, 0, "unchanged", seconds)
+    old = load_file(path / WEIGHTS)
+    plan = _plan(settings, changes, old)
+    in_place = out is None
+    try:
+        _, certificate, _ = write(plan, target, settings.width, overwrite=in_place, tell=on_progress)
+        how: Literal["from the weights", "compiled again"] = "from the weights"
+    except NotStorableError as e:
+        if settings.residual.store == "attention":
+            raise
+        on_progress(Progress(0, None, f"compiling again: {e}"))
+        fresh = Plan(
+            plan.table, plan.vocabulary, plan.layout, plan.templates, plan.dtype, plan.context, plan.seed
+        )
+        _, certificate, _ = write(fresh, target, "auto", overwrite=in_place, tell=on_progress)
+        how = "compiled again"
+    new = load_file(target / WEIGHTS)
+    return EditedModel(
+        path=target,
+        certificate=certificate,
+        changes=changes,
+        changed_recall=1.0 if changes.written else None,  # write refuses anything else
+        others_recall=1.0 if changes.untouched else None,
+        removed_recall=_still_there(target, plan.vocabulary, changes),
+        moved=_moved(old, new),
+        rows_added=len(plan.vocabulary.tokens) - len(settings.tokens),
+        how=how,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _plan(settings: Settings, changes: TableEdit, state: State) -> Plan:
+    old, layout = settings.vocabulary, settings.residual
+    templates = tuple(settings.templates)
+    vocabulary = Vocabulary.build(changes.table, templates, old)
+    if layout.store == "mlp":
+        start = assembly.memory_in(layout, state)
+    else:
+        _must_have_room(layout, old, vocabulary)
+        start = assembly.lookups_in(layout, state, len(old.subjects), len(old.relations))
+    head = Head(**settings.head)
+    dtype = DTYPES[settings.dtype]
+    return Plan(
+        changes.table,
+        vocabulary,
+        layout,
+        templates,
+        dtype,
+        settings.context,
+        settings.seed,
+        head,
+        start,
+    )
+
+
+def _must_have_room(layout: Layout, old: Vocabulary, new: Vocabulary) -> None:
+    if len(new.subjects) > (room := layout.subject_heads * layout.slots):
+        raise NotStorableError(
+            f"{len(new.subjects):,} subjects and slots for {room:,} in attention; compile the new table"
+        )
+    if len(new.relations) > len(old.relations):
+        added = new.relations[len(old.relations)]
+        raise NotStorableError(
+            f"the relation {added!r} is new, and attention has no dimension for its answers; compile the new "
+            "table"
+        )
+
+
+def _still_there(path: Path, vocabulary: Vocabulary, changes: TableEdit) -> float | None:
+    if not changes.removed:
+        return None
+    model, _ = real.load(path)
+    rows = [list(changes.before)[i] for i in changes.removed]
+    ids = [[vocabulary.ids[BOS], *vocabulary.of((s, r))] for s, r, _ in rows]
+    found = real.answer(model, ids, vocabulary.of(a for _, _, a in rows))
+    return found.recall
+
+
+def _moved(old: State, new: State) -> dict[str, float]:
+    """Relative change of each matrix that differs, over the rows and columns that both have."""
+    moved = {}
+    for name, w in old.items():
+        part = new[name][tuple(slice(0, n) for n in w.shape)]
+        if part.shape != w.shape:
+            moved[name] = 1.0
+        elif not torch.equal(part, w):
+            moved[name] = float((part.double() - w.double()).norm() / w.double().norm())
+    return moved

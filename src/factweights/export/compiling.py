@@ -1,0 +1,453 @@
+"""From a table of facts to a checkpoint that anyone can load, verified as anyone would load it."""
+
+import itertools
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from safetensors.torch import save
+from torch import Tensor
+
+from factweights import theory
+from factweights.errors import NotStorableError, SettingError
+from factweights.export import assembly, real
+from factweights.export.assembly import Clean, Head, State
+from factweights.export.card import card
+from factweights.export.checking import ModelCertificate, check_model
+from factweights.export.fitting import (
+    MARGIN,
+    NamedLookups,
+    comfortable_width,
+    conflicts,
+    fit_lookups,
+    fit_mlp,
+)
+from factweights.export.folder import (
+    CARD,
+    CERTIFICATE,
+    FACTS,
+    MAP,
+    MEMORY,
+    WEIGHTS,
+    must_be_writable,
+    write_settings,
+)
+from factweights.export.layout import Layout, Store, layout_for
+from factweights.export.maps import map_of
+from factweights.export.names import BOS, TEMPLATES, UNK, Vocabulary, check_templates, codes, tokenize
+from factweights.facts import Associations, FactTable
+from factweights.files import whole_folder
+from factweights.manifest import plain, write_json
+from factweights.memories import GatedMemory, LinearMemory
+from factweights.methods.candidates import hardest
+from factweights.progress import OnProgress, Progress, silent
+from factweights.show import Shown
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+COARSE = 1.5  # of the margin asked for, in 16 bits
+CONTEXT = 512
+TRIES, WIDER = 4, 1.4
+NARROW = 8  # a smallest width leaves that much less margin
+FASTEST, CLOSE = 2.2, 0.04  # load at which the search for the smallest width begins, and its end
+LARGEST = 1 << 31  # facts × answers of lookups, whose every step scores them all
+
+Width = int | Literal["auto", "smallest"]
+
+
+@dataclass(frozen=True)
+class Compiled(Shown):
+    """What :func:`compile_table` wrote.
+
+    Attributes:
+        path: the folder.
+        certificate: of the folder as it was reloaded.
+        layout: of the residual stream.
+        width: neurons of the MLP.
+        seconds: everything together.
+    """
+
+    path: Path
+    certificate: ModelCertificate
+    layout: Layout
+    width: int
+    seconds: float = field(compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        shape = {"store": self.layout.store, "d": self.layout.hidden, "heads": self.layout.heads}
+        shape |= {"head_dim": self.layout.head_dim, "width": self.width}
+        return {"out": str(self.path), **self.certificate.to_dict(), **shape, "seconds": self.seconds}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What a person wants to read."""
+        layout = self.layout
+        shape = f"d = {layout.hidden}, {layout.heads} heads of {layout.head_dim}, MLP of {self.width:,}"
+        lines = [*self.certificate.lines(), ("shape", f"facts in the {layout.store}; {shape}")]
+        return [*lines, ("seconds", f"{self.seconds:.3g} in all")]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything about a checkpoint but its facts' weights.
+
+    Attributes:
+        table, vocabulary, layout, templates, dtype, context, seed: what is written, and how.
+        head: steepness and floor to keep, when a checkpoint is edited.
+        start: its MLP or its lookups, likewise.
+        asked: cosine margin that the fit aims at in 32 bits.
+    """
+
+    table: FactTable
+    vocabulary: Vocabulary
+    layout: Layout
+    templates: tuple[str, ...]
+    dtype: torch.dtype
+    context: int
+    seed: int
+    head: Head | None = None
+    start: GatedMemory | NamedLookups | None = None
+    asked: float = MARGIN
+
+    @property
+    def margin(self) -> float:
+        """What the fit should leave for rounding."""
+        return self.asked if self.dtype == torch.float32 else COARSE * self.asked
+
+    @property
+    def values(self) -> Float[Tensor, "m d"]:
+        """Unit rows of the answers, rounded as they are saved.
+
+        With facts in attention the first dimensions say which relations an answer belongs to. Else the lookup
+        of a relation could not raise all of its answers at once, unless there were as many dimensions.
+        """
+        kinds = len(self.vocabulary.relations) if self.layout.store == "attention" else 0
+        u = codes("answer", self.vocabulary.answers, self.layout.answer - kinds, self.seed)
+        if kinds:
+            order = {r: i for i, r in enumerate(self.vocabulary.relations)}
+            kind = torch.zeros(len(u), kinds, dtype=torch.float64)
+            kind[self.targets, [order[r] for r in self.table.relation]] = 1.0
+            kind /= kind.norm(dim=1, keepdim=True).clamp_min(1.0)
+            u = torch.cat([kind, u], 1) / math.sqrt(2)
+        return u.to(self.dtype).double()
+
+    @property
+    def targets(self) -> Int[Tensor, " n"]:
+        """Answer of each fact."""
+        index = {a: i for i, a in enumerate(self.vocabulary.answers)}
+        return torch.tensor([index[a] for a in self.table.answer])
+
+    def tokens(self) -> tuple[Int[Tensor, " n"], Int[Tensor, " n"]]:
+        """Token ids of subject and relation of each fact."""
+        ids = self.vocabulary.of
+        return torch.tensor(ids(self.table.subject)), torch.tensor(ids(self.table.relation))
+
+    def rounded(self, state: State) -> State:
+        """In the dtype that is saved."""
+        return {name: w.to(self.dtype) for name, w in state.items()}
+
+    def frame(self) -> State:
+        """Embeddings, attention without facts and norms: all that the keys depend on."""
+        E = assembly.embeddings(self.layout, self.vocabulary, self.seed)
+        state = {"model.embed_tokens.weight": E} | assembly.attention(self.layout)
+        return self.rounded(state | assembly.norms(self.layout))
+
+    def keys(self, clean: Clean) -> tuple[Float[Tensor, "n k"], Float[Tensor, "u k"]]:
+        """What the MLP meets at the facts' prompts, and at every prompt without subject or relation."""
+        at, (s, r) = self.layout.keys, self.tokens()
+        last = self.vocabulary.ids[UNK]
+        ids = self.vocabulary.of
+        some = [
+            clean.residual(torch.tensor(ids(self.vocabulary.subjects)), None, last),
+            clean.residual(None, torch.tensor(ids(self.vocabulary.relations)), last),
+        ]
+        asked = assembly.normed(clean.residual(s, r, last))[:, at]
+        return asked, assembly.normed(torch.cat(some))[:, at]
+
+
+def compile_table(
+    table: FactTable,
+    out: str | Path,
+    *,
+    store: Store = "mlp",
+    d: int | None = None,
+    width: Width = "auto",
+    dtype: str | torch.dtype = "float32",
+    templates: Sequence[str] = TEMPLATES,
+    context: int = CONTEXT,
+    seed: int = 0,
+    overwrite: bool = False,
+    on_progress: OnProgress = silent,
+) -> Compiled:
+    """Write a table into a stock one-layer Llama checkpoint, reload it, and verify every fact.
+
+    Args:
+        table: the facts.
+        out: the folder; it appears whole or not at all.
+        store: where the facts live, ``mlp`` or ``attention``.
+        d: hidden size; None takes one that suits the names.
+        width: of the MLP; ``auto`` a comfortable one, widened until it does, ``smallest`` a searched one.
+        dtype: of the weights, and of the forward passes that are certified.
+        templates: prompts to verify, with ``{subject}`` and ``{relation}``.
+        context: longest prompt, in tokens.
+        seed: of codes, answers' rows and fit.
+        overwrite: replace a compiled model that is there.
+        on_progress: told of every step.
+
+    Raises:
+        NotStorableError: the given size does not hold the table, with the size that should; or the table
+            cannot be stored in attention at all, with the facts that contradict each other.
+        FactsError: names that no prompt can tell apart.
+        SettingError: a size, dtype or template that means nothing.
+        OutputError: the folder cannot be written.
+        MissingExtraError: transformers is not installed.
+    """
+    begun = time.perf_counter()
+    real.transformers()
+    must_be_writable(out, overwrite=overwrite)
+    templates = check_templates(templates)
+    numbers = _dtype(dtype)
+    if context < 8:
+        raise SettingError(f"the context is at least 8 tokens, got {context}")
+    if isinstance(width, int) and width < 1:
+        raise SettingError(f"the width is at least 1, got {width}")
+    if store == "attention" and width != "auto":
+        raise SettingError("with facts in attention there is no width to choose; leave it out")
+    vocabulary = Vocabulary.build(table, templates)
+    names = (vocabulary.subjects, vocabulary.relations, vocabulary.answers)
+    layout = layout_for(store, len(table), *map(len, names), d=d)
+    plan = Plan(table, vocabulary, layout, templates, numbers, context, seed)
+    path, certificate, neurons = write(plan, out, width, overwrite=overwrite, tell=on_progress)
+    return Compiled(path, certificate, layout, neurons, time.perf_counter() - begun)
+
+
+def write(
+    plan: Plan, out: str | Path, width: Width, *, overwrite: bool, tell: OnProgress
+) -> tuple[Path, ModelCertificate, int]:
+    """Fit, assemble, save, reload and verify; wider where the width is ours to choose."""
+    tell(Progress(0, None, f"tokens for {len(plan.vocabulary.tokens):,} names and words"))
+    tokenizer, _ = tokenize(plan.vocabulary, plan.table, plan.templates)
+    clean = Clean.of(plan.layout, plan.frame(), plan.vocabulary)
+    facts, absent = _facts(plan, clean)
+    if width == "smallest":
+        plan = replace(plan, asked=plan.asked / NARROW)
+    neurons = _first_width(plan, facts, width, tell)
+    for attempt in itertools.count(1):
+        fitted = _fit(plan, facts, neurons, tell)
+        state, head = _state(plan, fitted, facts, absent)
+        try:
+            with whole_folder(out, overwrite=overwrite) as tmp:
+                _save(plan, tmp, tokenizer, state, neurons)
+                tell(Progress(0, None, "reloading"))
+                c = _checked(plan, tmp, tell)
+                tell(Progress(0, None, "drawing the map"))
+                _finish(plan, tmp, state, head, c, neurons)
+            return Path(out), c, neurons
+        except _ShortError as e:
+            short = e.certificate
+        if isinstance(width, int) or plan.layout.store == "attention" or attempt == TRIES:
+            raise NotStorableError(_shortfall(plan, short, neurons))
+        wider = math.ceil(neurons * (WIDER if width == "auto" else 1 + 2 * CLOSE))
+        tell(Progress(0, None, f"recall {short.recall:.6f} at width {neurons:,}; trying {wider:,}"))
+        neurons, plan = wider, replace(plan, start=None)
+    raise NotStorableError("no width was tried")  # the count has no end
+
+
+class _ShortError(Exception):
+    """Leaves the folder unwritten."""
+
+    def __init__(self, certificate: ModelCertificate) -> None:
+        super().__init__()
+        self.certificate = certificate
+
+
+def _checked(plan: Plan, folder: Path, tell: OnProgress) -> ModelCertificate:
+    c = check_model(
+        folder, plan.table, plan.vocabulary, plan.layout, plan.templates, seed=plan.seed, tell=tell
+    )
+    if not c.recall == c.noise["recall"] == 1.0:
+        raise _ShortError(c)
+    return c
+
+
+def _dtype(dtype: str | torch.dtype) -> torch.dtype:
+    name = str(dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise SettingError(f"a checkpoint is saved as one of {', '.join(DTYPES)}; got {name!r}")
+    return DTYPES[name]
+
+
+def _facts(plan: Plan, clean: Clean) -> tuple[Associations, Tensor | None]:
+    """What is to be written, in the coordinates of where it goes, and the keys of prompts without names."""
+    values, targets = plan.values, plan.targets
+    if len(values) == 1:  # nothing to compete with: a second row that nobody reads
+        values = torch.cat([values, -values])
+    if plan.layout.store == "mlp":
+        keys, absent = plan.keys(clean)
+        return Associations(keys, values, targets), absent
+    s = {n: i for i, n in enumerate(plan.vocabulary.subjects)}
+    r = {n: i for i, n in enumerate(plan.vocabulary.relations)}
+    pairs = [(s[a], r[b]) for a, b, _ in plan.table]
+    return Associations(torch.tensor(pairs, dtype=torch.float64), values, targets), None
+
+
+def _first_width(plan: Plan, facts: Associations, width: Width, tell: OnProgress) -> int:
+    if plan.layout.store == "attention":
+        return 1
+    if isinstance(plan.start, GatedMemory):
+        return plan.start.width
+    if isinstance(width, int):
+        return width
+    comfortable = comfortable_width(len(facts), facts.n_outputs, facts.d_in, facts.d_out)
+    if width == "auto":
+        return comfortable
+    need = len(facts) * theory.delta(max(2, facts.n_outputs)) / (2 * facts.d_in + facts.d_out)
+    low, high = max(0, math.floor(need / FASTEST)), comfortable
+    while high - low > max(1, CLOSE * high):
+        middle = (low + high) // 2
+        tell(Progress(0, None, f"is a width of {middle:,} enough?"))
+        memory = fit_mlp(facts, middle, seed=plan.seed, margin=plan.margin, tell=tell)
+        out = memory(facts.keys)
+        right = hardest(out, facts.values, facts.targets, 1)[1] == 1.0
+        low, high = (low, middle) if right else (middle, high)
+    return high
+
+
+def _fit(plan: Plan, facts: Associations, width: int, tell: OnProgress) -> GatedMemory | NamedLookups:
+    start = plan.start
+    if plan.layout.store == "mlp":
+        from_mlp = start if isinstance(start, GatedMemory) else None
+        return fit_mlp(facts, width, seed=plan.seed, start=from_mlp, margin=plan.margin, tell=tell)
+    if len(facts) * facts.n_outputs > LARGEST:
+        raise NotStorableError(
+            f"{len(facts):,} facts with {facts.n_outputs:,} answers are too many to fit lookups to; use "
+            "--store mlp, or fewer relations"
+        )
+    s, r = facts.keys.long().T
+    if (found := conflicts(s.numpy(), r.numpy(), facts.targets.numpy())) is not None:
+        raise NotStorableError(_contradiction(plan.table, found))
+    from_lookups = start if isinstance(start, NamedLookups) else None
+    names = len(plan.vocabulary.subjects), len(plan.vocabulary.relations)
+    return fit_lookups(
+        (s, r), facts.values, facts.targets, names, start=from_lookups, margin=plan.margin, tell=tell
+    )
+
+
+def _contradiction(table: FactTable, found: tuple[tuple[int, int], tuple[int, int]]) -> str:
+    rows = ["{!r}, {!r}: {!r}".format(*list(table)[i]) for pair in found for i in pair]
+    return (
+        "attention adds up what it knows of the subject and of the relation, and no sum gives all of "
+        f"{'; '.join(rows)} (their four conditions add up to 0 > 0). Use --store mlp, or leave one of these "
+        "relations out"
+    )
+
+
+def _outputs(fitted: GatedMemory | NamedLookups, keys: Tensor) -> Float[Tensor, "n d"]:
+    if isinstance(fitted, GatedMemory):
+        with torch.no_grad():
+            return fitted(keys)
+    s, r = keys.long().T
+    return fitted.subjects[s] + fitted.relations[r]
+
+
+def _state(
+    plan: Plan, fitted: GatedMemory | NamedLookups, facts: Associations, absent: Tensor | None
+) -> tuple[State, Head]:
+    """All weights, rounded, and the scales that were chosen for the output matrix."""
+    layout, d = plan.layout, plan.layout.hidden
+    z = _outputs(fitted, facts.keys)
+    scale = 1.0
+    if plan.head is None:
+        scale = assembly.STRETCH * assembly.amplitude(layout) / float(z.norm(dim=1).median())
+    z = scale * z
+    lists, _ = hardest(z, facts.values, facts.targets, 1)
+    behind = (z * (facts.values[facts.targets] - facts.values[lists[:, 0]])).sum(1)
+    extra = 1.5 if layout.store == "mlp" else 1 + (layout.heads - 2) ** 2 / 4
+    narrowest = float((behind / (extra + z.square().sum(1) / d).sqrt()).min())
+    steep = 2.0 ** math.ceil(math.log2(min(assembly.STEEPEST, assembly.CLEAR / max(narrowest, 1e-9))))
+    longest = float(z.norm(dim=1).max())
+    if absent is not None:
+        longest = max(longest, scale * float(_outputs(fitted, absent).norm(dim=1).max()))
+    elif isinstance(fitted, NamedLookups):
+        parts = (fitted.subjects, fitted.relations)
+        longest = max([longest, *(scale * float(p.norm(dim=1).max()) for p in parts)])
+    head = Head(steep, 2 * steep * longest * float(facts.values.norm(dim=1).max()))
+    if plan.head is not None:  # half of the floor is reserve: it stays while that is not used up
+        needed = head.floor * plan.head.steep / steep
+        head = Head(plan.head.steep, plan.head.floor if plan.head.floor >= 0.6 * needed else needed)
+    state = plan.frame()
+    if isinstance(fitted, GatedMemory):
+        fitted = GatedMemory.from_weights(fitted.read, fitted.gate, scale * fitted.write, activation="silu")
+        state |= plan.rounded(assembly.mlp(layout, fitted))
+    else:
+        lookups = NamedLookups(scale * fitted.subjects, scale * fitted.relations)
+        state |= plan.rounded(assembly.attention(layout, lookups) | assembly.mlp(layout, None))
+    return state | plan.rounded(assembly.output(layout, plan.vocabulary, plan.values, head)), head
+
+
+def _save(plan: Plan, folder: Path, tokenizer: Any, state: State, width: int) -> None:
+    """The checkpoint itself."""
+    package = real.transformers()
+    config = assembly.config(plan.layout, plan.vocabulary, width, plan.context, plan.dtype)
+    config.architectures = ["LlamaForCausalLM"]
+    with real.quiet():
+        config.save_pretrained(folder)
+        tokenizer.model_max_length = plan.context
+        tokenizer.save_pretrained(folder)
+        ids = plan.vocabulary.ids
+        package.GenerationConfig(
+            max_new_tokens=1, do_sample=False, bos_token_id=ids[BOS], eos_token_id=2, pad_token_id=0
+        ).save_pretrained(folder)
+    weights = save({k: w.contiguous() for k, w in state.items()}, metadata={"format": "pt"})
+    (folder / WEIGHTS).write_bytes(weights)
+
+
+def _finish(plan: Plan, folder: Path, state: State, head: Head, c: ModelCertificate, width: int) -> None:
+    """What is known of the facts, beside the checkpoint."""
+    layout, vocabulary = plan.layout, plan.vocabulary
+    if layout.store == "mlp":
+        assembly.memory_in(layout, state).to(plan.dtype).save(folder / MEMORY)
+    else:
+        o = assembly.lookups_in(layout, state, len(vocabulary.subjects), len(vocabulary.relations))
+        both = torch.cat([o.subjects, o.relations]).T
+        LinearMemory.from_weight(both.to(plan.dtype)).save(folder / MEMORY)
+    plan.table.write(folder / FACTS)
+    write_json(folder / CERTIFICATE, plain(c.to_dict()))
+    (folder / MAP).write_text(map_of(layout, vocabulary, plan.table, state), encoding="utf-8")
+    (folder / CARD).write_text(card(plan.table, c, layout, width, plan.templates), encoding="utf-8")
+    write_settings(
+        folder,
+        layout=layout.to_dict(),
+        width=width,
+        dtype=str(plan.dtype).removeprefix("torch."),
+        templates=list(plan.templates),
+        context=plan.context,
+        seed=plan.seed,
+        head=head.to_dict(),
+        subjects=list(vocabulary.subjects),
+        relations=list(vocabulary.relations),
+        answers=list(vocabulary.answers),
+        tokens=list(vocabulary.tokens),
+        table_hash=plan.table.hash,
+    )
+
+
+def _shortfall(plan: Plan, c: ModelCertificate, width: int) -> str:
+    reached = (
+        f"recall {c.recall:.4f}, not 1: {c.n_missed:,} of {c.facts:,} facts missed in {c.dtype}, smallest "
+        f"margin {c.min_margin:.2g} nats"
+    )
+    layout = plan.layout
+    if layout.store == "attention":
+        return (
+            f"attention with {layout.answer} dimensions for the answers reaches {reached}. Give a larger d "
+            f"than {layout.hidden}, use --store mlp, or leave relations out whose answers are shared"
+        )
+    d_in = layout.subject_code + layout.relation_code
+    need = comfortable_width(c.facts, c.answers, d_in, layout.answer)
+    more = max(need, math.ceil(1.3 * width))
+    return f"an MLP of {width:,} neurons reaches {reached}. Give --width {more:,} or auto, or fewer facts"
