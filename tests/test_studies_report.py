@@ -176,6 +176,23 @@ def measured(figure: str, good: bool) -> dict:
         slope = 1.0 if good else 1.5
         line = {"slope": slope, "slope_interval": [slope - 0.02, slope + 0.02], "points": 9}
         return {"scale": "tiny", "series": series, "overall": [{"line": line}]}
+    if figure == "fig5":
+        off = {"largest": 0.02 * k, "largest_with_lag": 0.01}
+        stages = [
+            {"name": "initial", "start": 0.0, "end": 200.0 * k},
+            {"name": "hallucination", "start": 200.0 * k, "end": 450.0 * k},
+        ]
+        runs = [
+            {"stages": stages, "plateau_loss": 2.08 + (0 if good else 0.2) + e, "off_flow": off}
+            for e in (0, 1e-3)
+        ]
+        series = [{"kind": "descent", "runs": runs}, {"kind": "flow", "runs": []}]
+        return {"scale": "tiny", "rate": 0.1, "relation_entropy": 2.08, "series": series}
+    if figure == "phase-diagram":
+        against = {"promised": 9, "promised_and_shown": 9 if good else 7}
+        against |= {"not_promised": 20, "not_promised_but_shown": 10}
+        flows = [{"shown": True, "rate_ratio": 5.0, "length": 1.1 * k, "law": 1.0}]
+        return {"scale": "tiny", "series": [{"against_paper": against, "flows": flows}]}
     if figure == "fig1-left":
         sizes = (8, 16, 32)
         one = [point(k * grow(d) * 100 * d, d=d, parameters=d * d, law=100.0 * d) for d in sizes]

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from factweights.studies.scaling import against_law, power_law
+from factweights.studies.straight import mean_interval
 
 Verdict = Literal["holds", "fails", "open", "not shown", "not run"]
 Data = Mapping[str, Any]
@@ -237,6 +238,63 @@ def _rate(data: Data) -> Finding | None:
     return Finding(line["rate"], interval, f"{line['points']} crossings")
 
 
+def _descents(data: Data) -> Sequence[Data]:
+    return next(s["runs"] for s in data["series"] if s["kind"] == "descent")
+
+
+def _over_seeds(measure: Callable[[Data, Data], float]) -> Callable[[Data], Finding]:
+    """The mean over the stochastic runs of figure 5, with its Student interval."""
+
+    def measured(data: Data) -> Finding:
+        found = [measure(data, run) for run in _descents(data)]
+        if not all(map(math.isfinite, found)):
+            return Finding(math.inf, None, "not in every run")
+        between = f", {min(found):.4g} to {max(found):.4g}" if len(found) > 1 else ""
+        return Finding(sum(found) / len(found), mean_interval(found), f"seeds: {len(found)}{between}")
+
+    return measured
+
+
+def _above_entropy(data: Data, run: Data) -> float:
+    return run["plateau_loss"] - data["relation_entropy"]
+
+
+def _stage_ends(name: str) -> Callable[[Data, Data], float]:
+    """The step at which a stage ends; infinite where it does not."""
+
+    def end(data: Data, run: Data) -> float:
+        time = next((s["end"] for s in run["stages"] if s["name"] == name), None)
+        return math.inf if time is None else time / data["rate"]
+
+    return end
+
+
+def _off_flow(data: Data) -> Finding:
+    runs = _descents(data)
+    worst = max(run["off_flow"]["largest"] for run in runs)
+    lagged = max(run["off_flow"]["largest_with_lag"] for run in runs)
+    return Finding(worst, None, f"seeds: {len(runs)}; {lagged:.2%} with the lag of steps")
+
+
+def _promised(data: Data) -> Finding | None:
+    found = [s["against_paper"] for s in data["series"]]
+    promised = sum(f["promised"] for f in found)
+    if not promised:
+        return None
+    shown = sum(f["promised_and_shown"] for f in found)
+    others = sum(f["not_promised"] for f in found)
+    detail = f"{promised} flows; elsewhere {sum(f['not_promised_but_shown'] for f in found)} of {others}"
+    return Finding(shown / promised, None, detail)
+
+
+def _stage_length(data: Data) -> Finding | None:
+    flows = [f for s in data["series"] for f in s["flows"] if f["shown"] and f["rate_ratio"] >= 4]
+    if not flows:
+        return None
+    ratios = [f["length"] / f["law"] for f in flows]
+    return Finding(_mean(ratios), None, f"{len(flows)} flows, {min(ratios):.2f} to {max(ratios):.2f}")
+
+
 def _even_odds(data: Data) -> Finding | None:
     largest = max(data["series"], key=lambda s: s["d"])
     fit = largest["fit"]
@@ -459,6 +517,72 @@ CLAIMS: tuple[Claim, ...] = (
         0.8,
         1.1,
         _slope,
+    ),
+    Claim(
+        "plateau-loss",
+        "fig5",
+        "Relations are learnt first: on the plateau the model knows the relation only",
+        PAPER,
+        "its loss above H(a|r), nats",
+        0.0,
+        -0.05,
+        0.05,
+        _over_seeds(_above_entropy),
+    ),
+    Claim(
+        "relation-learnt",
+        "fig5",
+        "The relation is learnt after about 1,800 steps of rate 0.1",
+        PAPER,
+        "steps to the end of the first stage",
+        1800.0,
+        1440.0,
+        2160.0,
+        _over_seeds(_stage_ends("initial")),
+    ),
+    Claim(
+        "subject-learnt",
+        "fig5",
+        "and subjects after about 5,000",
+        PAPER,
+        "steps to the end of the plateau",
+        5000.0,
+        4000.0,
+        6000.0,
+        _over_seeds(_stage_ends("hallucination")),
+    ),
+    Claim(
+        "flow-predicts",
+        "fig5",
+        "The exact flow predicts the loss of the stochastic run at matched times",
+        LAW,
+        "largest difference, as a share of the flow's",
+        0.0,
+        0.0,
+        0.03,
+        _off_flow,
+    ),
+    Claim(
+        "theorem-6",
+        "phase-diagram",
+        "There is a hallucination stage wherever S ≥ 8 R √(2D)",
+        PAPER,
+        "share of those flows that show it",
+        1.0,
+        1.0,
+        1.0,
+        _promised,
+    ),
+    Claim(
+        "stage-length",
+        "phase-diagram",
+        "It lasts (1/λ_sub − 1/λ_rel) ln(1/(α√A)) where λ_rel ≥ 4 λ_sub",
+        LAW,
+        "length over the law's",
+        1.0,
+        0.8,
+        1.25,
+        _stage_length,
     ),
     Claim(
         "even-odds",

@@ -211,11 +211,11 @@ def _with(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
-    """The points (or cells of a grid) of all series, plain values only, under the names that they share."""
+    """The points (or cells, flows, runs) of all series, plain values only, under the names that they share."""
     found = [
         {"series": s["label"], **_plain(p)}
         for s in data["series"]
-        for p in s.get("points", s.get("cells", ()))
+        for p in next((s[k] for k in ("points", "cells", "flows", "runs") if k in s), ())
     ]
     columns = list(dict.fromkeys(k for p in found for k in p))
     return columns, [[p.get(k) for k in columns] for p in found]

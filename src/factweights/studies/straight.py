@@ -41,11 +41,24 @@ def straight_line(x: Sequence[float], y: Sequence[float], *, level: float = 0.95
     intercept = float(seen.mean() - slope * mean)
     of_slope = of_intercept = None
     if n > 2:
-        from scipy.special import stdtrit  # Student's quantiles, without the seconds that scipy.stats takes
-
         left = float(((seen - slope * at - intercept) ** 2).sum()) / (n - 2)
-        reach = float(stdtrit(n - 2, (1 + level) / 2)) * left**0.5
+        reach = _student(n - 2, level) * left**0.5
         wide, high = reach / spread**0.5, reach * (1 / n + mean**2 / spread) ** 0.5
         of_slope = (slope - wide, slope + wide)
         of_intercept = (intercept - high, intercept + high)
     return Line(slope, intercept, of_slope, of_intercept, level, n)
+
+
+def mean_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
+    """Student's interval of a mean; None for a single value."""
+    seen, n = np.asarray(values, dtype=float), len(values)
+    if n < 2:
+        return None
+    mean, reach = float(seen.mean()), _student(n - 1, level) * float(seen.std(ddof=1)) / n**0.5
+    return mean - reach, mean + reach
+
+
+def _student(freedom: int, level: float) -> float:
+    from scipy.special import stdtrit  # Student's quantiles, without the seconds that scipy.stats takes
+
+    return float(stdtrit(freedom, (1 + level) / 2))
