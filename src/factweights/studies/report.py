@@ -211,7 +211,7 @@ def _with(value: float, interval: tuple[float, float] | None) -> str:
 
 
 def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
-    """The points (or cells, flows, runs) of all series, plain values only, under the names that they share."""
+    """The points (cells, flows, runs) of all series, plain values only, under the names that they share."""
     found = [
         {"series": s["label"], **_plain(p)}
         for s in data["series"]
