@@ -105,6 +105,7 @@ class RecallCapacity(Study, ABC):
 
     title: ClassVar[str]
     family: ClassVar[Family]
+    laptop: ClassVar[tuple[tuple[Pair, ...], int]] = NINE, 2  # pairs and seeds at that scale
 
     scale: str
     sizes: tuple[int, ...]
@@ -121,18 +122,18 @@ class RecallCapacity(Study, ABC):
 
     @classmethod
     def at_scale(cls, scale: str) -> "RecallCapacity":
-        """The spec called ``smoke`` (a minute), ``laptop`` (nine pairs) or ``paper`` (all of it).
+        """The spec called ``smoke`` (a minute), ``laptop`` (up to nine pairs) or ``paper`` (all of it).
 
         Raises:
             UnknownNameError: no such scale.
         """
 
         def spec(
-            sizes: int, pairs: Sequence[Pair], seeds: int, *series: RecallSeries, **more: Any
+            sizes: Sequence[int], pairs: Sequence[Pair], seeds: int, *series: RecallSeries, **more: Any
         ) -> "Callable[[], RecallCapacity]":
             return lambda: cls(
                 scale=scale,
-                sizes=SIZES[:sizes],
+                sizes=tuple(sizes),
                 pairs=tuple(pairs),
                 seeds=tuple(range(seeds)),
                 series=series,
@@ -143,9 +144,11 @@ class RecallCapacity(Study, ABC):
         return at_scale(
             scale,
             {
-                "smoke": spec(3, NINE[3:6], 1, fitted(400), tolerance=0.15, low=4, fewest=16, most=320),
-                "laptop": spec(7, NINE, 2, fitted(), most=2800, alone=1600),
-                "paper": spec(len(SIZES), every, 5, fitted(), adam(64)),
+                "smoke": spec(
+                    SIZES[:3], NINE[3:6], 1, fitted(400), tolerance=0.15, low=4, fewest=16, most=320
+                ),
+                "laptop": spec(SIZES[1:7], *cls.laptop, fitted(), fewest=100, most=2800, alone=1600),
+                "paper": spec(SIZES, every, 5, fitted(), adam(64)),
             },
         )
 

@@ -57,9 +57,9 @@ class TransformerFit(RecallMethod):
        (:mod:`factweights.methods.recall.mixed`): what they write depends on the pair, as with an MLP.
     2. Codes, output matrices and MLP are fitted to the noise-free sums, all facts at once
        (:mod:`factweights.methods.recall.lookups`).
-    3. Where noise was left and recall on real prompts falls short, all weights are fitted from there on
-       redrawn prompts (:mod:`factweights.methods.recall.polish`). Clean attention is saturated, and nothing
-       that step 2 could not fit has ever been gained by this.
+    3. Where noise was left and the facts fitted without it, all weights are fitted from there on redrawn
+       prompts (:mod:`factweights.methods.recall.polish`) if recall on real ones falls short. Clean attention
+       is saturated, and what step 2 could not fit has never been gained by this.
 
     Attributes:
         d, heads, head_dim, width: sizes of the transformer.
@@ -109,7 +109,8 @@ class TransformerFit(RecallMethod):
         fit = self._copied if len(selectors.directions) == self.heads else self._mixed
         of_lookups, lookup_recall = fit(task, model, group, selectors, seed, on_progress)
         recall, spent = self._recall(model, task, seed), 0
-        if recall < self.recall and self.polish_evaluations and not clean:
+        worth = not clean and lookup_recall >= self.recall
+        if recall < self.recall and self.polish_evaluations and worth:
             model, _, spent = polish(
                 model,
                 task,
