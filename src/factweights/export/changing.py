@@ -14,10 +14,11 @@ from factweights.errors import NotStorableError
 from factweights.export import assembly, real
 from factweights.export.assembly import Head, State
 from factweights.export.checking import ModelCertificate
-from factweights.export.compiling import DTYPES, Plan, write
+from factweights.export.compiling import DTYPES, write
 from factweights.export.folder import WEIGHTS, Settings, must_be_writable, read_settings, read_table
 from factweights.export.layout import Layout
 from factweights.export.names import BOS, Vocabulary
+from factweights.export.plans import Plan
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 
