@@ -6,6 +6,7 @@ builds` prints the times and loads of planning/constants.json. Spherical facts, 
 """
 
 import argparse
+import itertools
 import math
 import time
 
@@ -26,7 +27,7 @@ LAYERED = (  # memory, d, N, M
     ("mlp", 64, 1500, 100),
 )
 BUILDS = ((32, 256, 256), (48, 512, 512), (64, 1024, 1024), (64, 2048, 64))  # d, N, M
-SHAPES = ((32, 4, 32), (23, 3, 23), (32, 2, 64))  # d, head_dim, width of a transformer with 8 heads
+BUILT, CHECKED = (16, 32, 64), (24, 48)  # d of transformers with 8 heads of d / 8, m = d and m = 2 d
 
 
 def facts_of(n: int, m: int, d: int, seed: int) -> fw.Associations:
@@ -84,25 +85,26 @@ def print_builds() -> None:
 
 
 def print_transformer() -> None:
-    print("d    d_h   m  parameters  largest S  facts  bits per parameter  seconds")
-    for d, head_dim, width in SHAPES:
+    print("d    m    parameters  largest S  facts  bits per parameter  seconds of that fit  plan")
+    for d, ratio in itertools.product((*BUILT, *CHECKED), (1, 2)):
         settings = {
             "d": d,
             "heads": 8,
-            "head_dim": head_dim,
-            "width": width,
+            "head_dim": d // 8,
+            "width": ratio * d,
             "recall": 0.995,
-            "max_evaluations": 1500,
+            "max_evaluations": 3000,
         }
-        parameters = 32 * head_dim * d + 2 * width * d
-        guess = round(math.sqrt(0.17 * parameters))
-        found = measure_recall_capacity("fit", settings, "S=R", 0, guess=guess, tolerance=0.04)
-        bits = 3 * found["facts"] / parameters
+        parameters = (4 + 2 * ratio) * d**2
+        guess = round(math.sqrt(0.19 * parameters))
+        found = measure_recall_capacity("fit", settings, "S=R", 0, guess=guess, tolerance=0.02)
+        bits, size = 3 * found["facts"] / parameters, found["runs"][0]["size"]
+        spent = next(p["seconds"] for p in found["runs"][0]["probes"] if p["size"] == size)
         planned = fw.plan(facts=found["facts"], answers=8, d=d, memory="transformer").memories[0].parameters
+        what = "the constant is from it" if d in BUILT else "checked"
         print(
-            f"{d:>3} {head_dim:>4} {width:>4} {parameters:>8,} {found['runs'][0]['size']:>9} "
-            f"{found['facts']:>8,} "
-            f"{bits:>10.3f} {found['seconds']:>14.0f}   plan {planned / parameters - 1:+.1%}",
+            f"{d:<4} {ratio * d:<4} {parameters:>10,} {size:>10} {found['facts']:>6,} {bits:>19.3f} "
+            f"{spent:>20.1f}  {planned / parameters - 1:+.1%}, {what}",
             flush=True,
         )
 

@@ -50,7 +50,7 @@ def test_a_given_d_is_kept_or_refused():
 def test_the_transformer_asks_for_answers_per_relation():
     (few,) = plan(facts=1024, memory="transformer").memories
     (more,) = plan(facts=1024, answers=64, memory="transformer").memories
-    assert 1.8 < more.parameters / few.parameters < 2.2
+    assert 1.6 < more.parameters / few.parameters < 2.2  # larger ones hold more for each
     assert any("8 answers per relation only" in note for note in more.notes)
     assert not any("8 answers per relation only" in note for note in few.notes)
 

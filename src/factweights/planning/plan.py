@@ -8,6 +8,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 from factweights import theory
 from factweights.errors import SettingError, UnknownNameError
 from factweights.show import Shown
@@ -173,32 +175,54 @@ def _layered(memory: str, per_neuron: Callable[[int], int], degree: int | None) 
 
 def _transformer(facts: int, answers: int, d: int | None) -> MemoryPlan:
     constant = _constants()["transformer"]
-    parameters = facts * math.log2(answers) / constant["bits_per_parameter"]
-    if d is None:
-        d = HEADS * max(1, round(math.sqrt(parameters / 6) / HEADS))  # 4 d² of attention, 2 m d with m = d
-    head_dim = max(1, round(d / HEADS))
-    attention = 4 * HEADS * head_dim * d
-    width = max(1, round((parameters - attention) / (2 * d)))
-    notes = [f"{constant['bits_per_parameter']:g} bits for each parameter: {constant['from']}"]
+    bits = facts * math.log2(answers)
+    size = _free_transformer(bits) if d is None else d
+    narrow, wide = _transformer_bits(size)
+    share = math.log(bits / narrow) / math.log(wide / narrow)  # of the way from m = d to m = 2 d
+    width, head_dim = max(1, round(size * 2**share)), max(1, round(size / HEADS))
+    sizes = [b["d"] for b in constant["builds"]]
+    notes = [f"between measured sizes: {constant['from']}"]
+    if not (min(sizes) <= size <= max(sizes) and 0 <= share <= 1):
+        notes.append(f"beyond what was measured, d = {min(sizes)} to {max(sizes)} and m = d to 2 d")
     if answers != constant["answers"]:
         notes.append(f"checked with {constant['answers']} answers per relation only; scaled by bits")
-    if width > 8 * d:
-        notes.append("nearly all of it in the MLP: a larger d was never tried against this")
     side = math.isqrt(max(0, facts - 1)) + 1
     notes.append(f"as {side:,} subjects × {side:,} relations, embeddings not counted")
-    total = attention + 2 * width * d
+    total = (4 * HEADS * head_dim + 2 * width) * size
     return _made(
         "transformer",
         "transformer fit",
         facts,
         answers,
-        d,
+        size,
         total,
         None,
         notes,
         width=width,
         head_dim=head_dim,
     )
+
+
+def _free_transformer(bits: float) -> int:
+    """The smallest multiple of 8 at which m = 2 d neurons are enough."""
+    d = HEADS
+    while _transformer_bits(d)[1] < bits:
+        d += HEADS
+    return d
+
+
+def _transformer_bits(d: int) -> tuple[float, float]:
+    """What H d_h = d holds with m = d and with m = 2 d.
+
+    Bits per parameter lie on straight lines between the measured sizes, in logarithms, and are constant
+    beyond them.
+    """
+    builds = sorted(_constants()["transformer"]["builds"], key=lambda b: b["d"])
+    at = [math.log(b["d"]) for b in builds]
+    narrow, wide = (
+        math.exp(np.interp(math.log(d), at, [math.log(b["bits"][shape]) for b in builds])) for shape in (0, 1)
+    )
+    return 6 * d**2 * narrow, 8 * d**2 * wide
 
 
 Maker = Callable[[int, int, int | None], MemoryPlan]
