@@ -37,6 +37,9 @@ NINE: tuple[Pair, ...] = (
 )
 
 
+Laptop = tuple[tuple[int, ...], tuple[Pair, ...], int]  # sizes, pairs and seeds at that scale
+
+
 class Shape(BaseModel):
     """A transformer with 8 heads.
 
@@ -105,7 +108,11 @@ class RecallCapacity(Study, ABC):
 
     title: ClassVar[str]
     family: ClassVar[Family]
-    laptop: ClassVar[tuple[tuple[Pair, ...], int]] = NINE, 2  # pairs and seeds at that scale
+    laptop: ClassVar[tuple[tuple[int, ...], tuple[Pair, ...], int]] = (
+        SIZES[1:7],
+        NINE,
+        2,
+    )  # sizes, pairs, seeds
 
     scale: str
     sizes: tuple[int, ...]
@@ -147,7 +154,7 @@ class RecallCapacity(Study, ABC):
                 "smoke": spec(
                     SIZES[:3], NINE[3:6], 1, fitted(400), tolerance=0.15, low=4, fewest=16, most=320
                 ),
-                "laptop": spec(SIZES[1:7], *cls.laptop, fitted(), fewest=100, most=2800, alone=1600),
+                "laptop": spec(*cls.laptop, fitted(), fewest=100, most=2800, alone=1600),
                 "paper": spec(SIZES, every, 5, fitted(), adam(64)),
             },
         )
