@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs clean
+.PHONY: help demo test smoke lint bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: .venv/.ready ## store the example table, recall and verify it, redraw one 
 test: .venv/.ready ## run the tests on two workers
 	$(BIN)/pytest -n 2
 
+smoke: .venv/.ready ## measure and draw every figure of the paper at its smallest, and write the report
+	$(BIN)/factweights reproduce all --scale smoke --out smoke-out
+
 lint: .venv/.ready ## check format, style, types and which floor imports which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -40,5 +43,5 @@ docs: .venv/.ready ## write docs/cli.md anew from --help
 	$(BIN)/python scripts/build_docs.py
 
 clean: ## remove caches, build products and demo output; leave .venv and runs
-	rm -rf demo-out build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache .benchmarks
+	rm -rf demo-out smoke-out build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache .benchmarks
 	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,24 +5,14 @@ runs in the lab log were known when they were chosen.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from factweights.studies.scaling import against_law, power_law
-from factweights.studies.straight import mean_interval
+from factweights.studies import findings
+from factweights.studies.findings import Data, Finding
 
 Verdict = Literal["holds", "fails", "open", "not shown", "not run"]
-Data = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What was measured for a claim; the interval is of 95 % over seeds, None where there is none."""
-
-    value: float
-    interval: tuple[float, float] | None
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,214 +98,6 @@ def _verdict(claim: Claim, finding: Finding | None) -> Verdict:
     return "fails" if high < claim.low or low > claim.high else "open"
 
 
-# -- measurements ------------------------------------------------------------------------------------------
-
-
-def _series(data: Data, method: str, recall: float | None = None, label: str = "") -> Data | None:
-    for s in data["series"]:
-        right = recall is None or s["recall"] == recall
-        if s["method"] == method and right and label in s["label"] and s["points"]:
-            return s
-    return None
-
-
-def _over(
-    size: str, prediction: Callable[[Data], float | None], method: str, recall: float, label: str = ""
-) -> Callable[[Data], Finding | None]:
-    """Measured facts over predicted ones, geometric mean over sizes."""
-
-    def measure(data: Data) -> Finding | None:
-        series = _series(data, method, recall, label)
-        used = [] if series is None else [p for p in series["points"] if p["facts"] > 0 and prediction(p)]
-        if not used:
-            return None
-        law = [float(prediction(p) or 0) for p in used]
-        found = against_law([p[size] for p in used], [_facts(p) for p in used], law)
-        return Finding(found.ratio, found.interval, f"{len(used)} sizes, residual {found.rms:.1%} rms")
-
-    return measure
-
-
-def _drift(
-    size: str, prediction: Callable[[Data], float | None], method: str, recall: float, label: str = ""
-) -> Callable[[Data], Finding | None]:
-    """Exponent in the size of measured over predicted facts: 0 for the right growth."""
-
-    def measure(data: Data) -> Finding | None:
-        series = _series(data, method, recall, label)
-        used = [] if series is None else [p for p in series["points"] if p["facts"] > 0 and prediction(p)]
-        if len({p[size] for p in used}) < 3:
-            return None
-        ratios = [[n / float(prediction(p) or 0) for n in _facts(p)] for p in used]
-        found = power_law([p[size] for p in used], ratios)
-        return Finding(found.exponent, found.exponent_interval, f"{found.sizes} sizes")
-
-    return measure
-
-
-def _facts(point: Data) -> list[float]:
-    return [float(run["facts"]) for run in point["runs"]]
-
-
-def _law(point: Data) -> float | None:
-    return point.get("law")
-
-
-def _guide(point: Data) -> float | None:
-    return point.get("guide")
-
-
-def _matrix_guide(point: Data) -> float | None:
-    from factweights import theory
-
-    return theory.paper_guide(point["d"])
-
-
-def _training(data: Data) -> Finding | None:
-    """Facts by the paper's training over certified ones at the same recall, size by size."""
-    ours, paper = _series(data, "exact-linear", 0.99), _series(data, "paper-adam", 0.99)
-    if ours is None or paper is None:
-        return None
-    best = {p["d"]: {r["seed"]: r["facts"] for r in p["runs"]} for p in ours["points"]}
-    pairs = [(r["facts"], best[p["d"]].get(r["seed"])) for p in paper["points"] for r in p["runs"]]
-    ratios = [a / b for a, b in pairs if a and b]
-    return Finding(_mean(ratios), None, f"{len(ratios)} pairs of the same facts") if ratios else None
-
-
-def _bits(data: Data) -> Finding | None:
-    series = _series(data, "gated-fit", 1.0)
-    if series is None:
-        return None
-    bits = [p["bits_per_parameter"] for p in series["points"]]
-    return Finding(max(bits), None, f"the best of {len(bits)} memories")
-
-
-def _slope(data: Data) -> Finding | None:
-    line = data["overall"][0]["line"] if data.get("overall") else None
-    if line is None or line["slope_interval"] is None:
-        return None
-    return Finding(line["slope"], tuple(line["slope_interval"]), f"{line['points']} runs")
-
-
-def _per_parameter(data: Data) -> Finding | None:
-    points = [p for s in data["series"] for p in s["points"] if s["method"] == "fit" and not p["capped"]]
-    used = [p for p in points if p["facts"] > 0]
-    if not used:
-        return None
-    runs = [[n / p["parameters"] for n in _facts(p)] for p in used]
-    found = against_law([p["parameters"] for p in used], runs, [1.0] * len(used))
-    return Finding(found.ratio, found.interval, f"{len(used)} transformers")
-
-
-def _spread(data: Data) -> Finding | None:
-    found = [s["per_parameter"] for s in data["series"] if s["method"] == "fit" and s["per_parameter"]]
-    if len(found) < 2:
-        return None
-    return Finding(max(found) / min(found), None, f"{len(found)} quotients of attention and MLP")
-
-
-def _same_side(data: Data) -> Finding | None:
-    found = data["series"][0]["against_paper"]
-    if not found:
-        return None
-    detail = f"{found['ours_only']} cells work here alone, {found['paper_only']} there alone"
-    return Finding(found["same"] / found["cells"], None, detail)
-
-
-def _wall(data: Data) -> Finding | None:
-    series = data["series"][0]
-    if not series["against_paper"] or series["smallest_heads"] is None:
-        return None
-    return Finding(float(series["smallest_heads"]), None, "")
-
-
-def _rate(data: Data) -> Finding | None:
-    series = data["series"][0]
-    line = series["line"]
-    if not series["against_paper"] or line is None:
-        return None
-    interval = None if line["rate_interval"] is None else tuple(line["rate_interval"])
-    return Finding(line["rate"], interval, f"{line['points']} crossings")
-
-
-def _descents(data: Data) -> Sequence[Data]:
-    return next(s["runs"] for s in data["series"] if s["kind"] == "descent")
-
-
-def _over_seeds(measure: Callable[[Data, Data], float]) -> Callable[[Data], Finding]:
-    """The mean over the stochastic runs of figure 5, with its Student interval."""
-
-    def measured(data: Data) -> Finding:
-        found = [measure(data, run) for run in _descents(data)]
-        if not all(map(math.isfinite, found)):
-            return Finding(math.inf, None, "not in every run")
-        between = f", {min(found):.4g} to {max(found):.4g}" if len(found) > 1 else ""
-        return Finding(sum(found) / len(found), mean_interval(found), f"seeds: {len(found)}{between}")
-
-    return measured
-
-
-def _above_entropy(data: Data, run: Data) -> float:
-    return run["plateau_loss"] - data["relation_entropy"]
-
-
-def _stage_ends(name: str) -> Callable[[Data, Data], float]:
-    """The step at which a stage ends; infinite where it does not."""
-
-    def end(data: Data, run: Data) -> float:
-        time = next((s["end"] for s in run["stages"] if s["name"] == name), None)
-        return math.inf if time is None else time / data["rate"]
-
-    return end
-
-
-def _off_flow(data: Data) -> Finding:
-    runs = _descents(data)
-    worst = max(run["off_flow"]["largest"] for run in runs)
-    lagged = max(run["off_flow"]["largest_with_lag"] for run in runs)
-    return Finding(worst, None, f"seeds: {len(runs)}; {lagged:.2%} with the lag of steps")
-
-
-def _promised(data: Data) -> Finding | None:
-    found = [s["against_paper"] for s in data["series"]]
-    promised = sum(f["promised"] for f in found)
-    if not promised:
-        return None
-    shown = sum(f["promised_and_shown"] for f in found)
-    others = sum(f["not_promised"] for f in found)
-    detail = f"{promised} flows; elsewhere {sum(f['not_promised_but_shown'] for f in found)} of {others}"
-    return Finding(shown / promised, None, detail)
-
-
-def _stage_length(data: Data) -> Finding | None:
-    flows = [f for s in data["series"] for f in s["flows"] if f["shown"] and f["rate_ratio"] >= 4]
-    if not flows:
-        return None
-    ratios = [f["length"] / f["law"] for f in flows]
-    return Finding(_mean(ratios), None, f"{len(flows)} flows, {min(ratios):.2f} to {max(ratios):.2f}")
-
-
-def _even_odds(data: Data) -> Finding | None:
-    largest = max(data["series"], key=lambda s: s["d"])
-    fit = largest["fit"]
-    return Finding(fit["middle"], tuple(fit["middle_interval"]), f"d = {largest['d']}, {fit['tries']} tries")
-
-
-def _sharper(data: Data) -> Finding | None:
-    by_d = sorted((s for s in data["series"] if s["method"] == "exact-linear"), key=lambda s: s["d"])
-    if len(by_d) < 2:
-        return None
-    small, large = by_d[0], by_d[-1]
-    detail = f"d = {large['d']} over d = {small['d']}"
-    return Finding(large["fit"]["width"] / small["fit"]["width"], None, detail)
-
-
-def _mean(ratios: Sequence[float]) -> float:
-    return math.exp(sum(map(math.log, ratios)) / len(ratios))
-
-
-# -- the claims --------------------------------------------------------------------------------------------
-
 PAPER, LAW = "the paper", "our law"
 INF = math.inf
 
@@ -329,7 +111,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        _over("parameters", _matrix_guide, "exact-linear", 0.99),
+        findings.over("parameters", findings.matrix_guide, "exact-linear", 0.99),
     ),
     Claim(
         "linear-law",
@@ -340,7 +122,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.9,
         1.1,
-        _over("parameters", _law, "exact-linear", 1.0),
+        findings.over("parameters", findings.law, "exact-linear", 1.0),
     ),
     Claim(
         "linear-growth",
@@ -351,7 +133,7 @@ CLAIMS: tuple[Claim, ...] = (
         0.0,
         -0.05,
         0.05,
-        _drift("parameters", _law, "exact-linear", 1.0),
+        findings.drift("parameters", findings.law, "exact-linear", 1.0),
     ),
     Claim(
         "linear-training",
@@ -362,7 +144,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.9,
         1.0 + 1e-9,
-        _training,
+        findings.training,
     ),
     Claim(
         "hebbian-law",
@@ -373,7 +155,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        _over("parameters", _law, "hebbian", 1.0),
+        findings.over("parameters", findings.law, "hebbian", 1.0),
     ),
     Claim(
         "mlp-guide",
@@ -384,7 +166,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        _over("count", _guide, "mlp-fit", 1.0, "ReLU"),
+        findings.over("count", findings.guide, "mlp-fit", 1.0, "ReLU"),
     ),
     Claim(
         "gated-guide",
@@ -395,7 +177,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         1.0,
         INF,
-        _over("count", _guide, "gated-fit", 1.0),
+        findings.over("count", findings.guide, "gated-fit", 1.0),
     ),
     Claim(
         "mlp-growth",
@@ -406,7 +188,7 @@ CLAIMS: tuple[Claim, ...] = (
         0.0,
         -0.1,
         0.1,
-        _drift("count", _guide, "gated-fit", 1.0),
+        findings.drift("count", findings.guide, "gated-fit", 1.0),
     ),
     Claim(
         "bits",
@@ -417,7 +199,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         1.0,
         INF,
-        _bits,
+        findings.bits,
     ),
     Claim(
         "mlp-few-answers",
@@ -428,7 +210,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        _over("count", _guide, "mlp-fit", 1.0),
+        findings.over("count", findings.guide, "mlp-fit", 1.0),
     ),
     Claim(
         "recall-linear",
@@ -439,7 +221,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.9,
         1.1,
-        _slope,
+        findings.slope,
     ),
     Claim(
         "recall-guide",
@@ -450,7 +232,7 @@ CLAIMS: tuple[Claim, ...] = (
         0.15,
         0.12,
         0.1875,
-        _per_parameter,
+        findings.per_parameter,
     ),
     Claim(
         "boundary",
@@ -461,7 +243,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.9,
         1.0,
-        _same_side,
+        findings.same_side,
     ),
     Claim(
         "boundary-slope",
@@ -472,7 +254,7 @@ CLAIMS: tuple[Claim, ...] = (
         0.5,
         0.35,
         0.65,
-        _rate,
+        findings.rate,
     ),
     Claim(
         "boundary-wall",
@@ -483,7 +265,7 @@ CLAIMS: tuple[Claim, ...] = (
         5.0,
         5.0,
         5.0,
-        _wall,
+        findings.wall,
     ),
     Claim(
         "attention-or-mlp",
@@ -494,7 +276,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         1.0,
         1.5,
-        _spread,
+        findings.spread,
     ),
     Claim(
         "recall-few-relations",
@@ -505,7 +287,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.9,
         1.1,
-        _slope,
+        findings.slope,
     ),
     Claim(
         "recall-many-answers",
@@ -516,7 +298,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.1,
-        _slope,
+        findings.slope,
     ),
     Claim(
         "plateau-loss",
@@ -527,7 +309,7 @@ CLAIMS: tuple[Claim, ...] = (
         0.0,
         -0.05,
         0.05,
-        _over_seeds(_above_entropy),
+        findings.over_seeds(findings.above_entropy),
     ),
     Claim(
         "relation-learnt",
@@ -538,7 +320,7 @@ CLAIMS: tuple[Claim, ...] = (
         1800.0,
         1440.0,
         2160.0,
-        _over_seeds(_stage_ends("initial")),
+        findings.over_seeds(findings.stage_ends("initial")),
     ),
     Claim(
         "subject-learnt",
@@ -549,7 +331,7 @@ CLAIMS: tuple[Claim, ...] = (
         5000.0,
         4000.0,
         6000.0,
-        _over_seeds(_stage_ends("hallucination")),
+        findings.over_seeds(findings.stage_ends("hallucination")),
     ),
     Claim(
         "flow-predicts",
@@ -560,7 +342,7 @@ CLAIMS: tuple[Claim, ...] = (
         0.0,
         0.0,
         0.03,
-        _off_flow,
+        findings.off_flow,
     ),
     Claim(
         "theorem-6",
@@ -571,7 +353,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         1.0,
         1.0,
-        _promised,
+        findings.promised,
     ),
     Claim(
         "stage-length",
@@ -582,7 +364,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        _stage_length,
+        findings.stage_length,
     ),
     Claim(
         "even-odds",
@@ -593,7 +375,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.95,
         1.1,
-        _even_odds,
+        findings.even_odds,
     ),
     Claim(
         "sharper",
@@ -604,6 +386,6 @@ CLAIMS: tuple[Claim, ...] = (
         0.5,
         0.0,
         0.9,
-        _sharper,
+        findings.sharper,
     ),
 )
