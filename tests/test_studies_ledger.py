@@ -396,3 +396,15 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_declaring_a_study_imports_no_torch():
+    """The coordinator would pay seconds for it that no worker shares."""
+    code = (
+        "import sys; from factweights.studies import FIGURES; "
+        "print(sum(len(f.at_scale('smoke').cells()) for f in FIGURES.values()), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    cells, torch = done.stdout.split()
+    assert int(cells) > 100
+    assert torch == "False"

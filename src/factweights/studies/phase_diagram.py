@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 from factweights import theory
-from factweights.dynamics.trace import TOLERANCE
 from factweights.studies.cells import Cell, Study
 from factweights.studies.series import at_scale
 
@@ -78,6 +77,8 @@ class PhaseDiagram(Study):
 
     def gather(self, results: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
         """Every flow with both ratios, and for each start the smallest S that shows the stage."""
+        from factweights.dynamics.trace import TOLERANCE  # imports torch, which specs and cells do without
+
         flows = [{**point, **_told(point, results[cell.hash])} for point, cell in self._points()]
         main = [f for f in flows if f["kind"] == "balanced"]
         return {
