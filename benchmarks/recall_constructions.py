@@ -128,7 +128,9 @@ def capacity(seeds: Sequence[int]) -> None:
             begun, size, held, proved = time.perf_counter(), math.ceil(math.sqrt(load * count)), 0, 0
             while True:
                 task = RecallTask.random(size, size, 8, seed=seed)
-                method = TransformerFit(d, 8, head_dim, width, recall=0.992, max_evaluations=3000)
+                method = TransformerFit(
+                    d, 8, head_dim, width, recall=0.992, max_evaluations=3000, polish_evaluations=0
+                )
                 c = verify_prompts(method.store(task, seed=seed), task, draws=16, seed=seed)
                 if c.recall < 0.99:
                     break
