@@ -22,6 +22,7 @@ from factweights.progress import OnProgress, Progress, silent
 DRAWS = (2, 2, 4)  # prompts of each fact, from redraw to redraw; the last one stays
 PER_DRAW = 60  # evaluations on one draw
 PAIRS = 30
+PATIENCE = 4  # rounds before the pace of as many is trusted
 HIGHEST = 60.0  # scores this far above EOS are cut off
 
 
@@ -130,20 +131,31 @@ def polish(
 ) -> tuple[RecallTransformer, float, int]:
     """Fit all weights from where ``model`` stands; returns the best model seen, its recall, evaluations.
 
-    Every new draw is first a test: the recall told is that of prompts not yet fitted.
+    Every new draw is first a test: the recall told is that of prompts not yet fitted. It gives up once the
+    pace of the later half of its rounds, kept up to the last evaluation, would not reach ``recall``.
     """
     loss, generator = PromptLoss(model), torch.Generator().manual_seed(seed)
     facts = torch.arange(len(task))
-    x, best, reached, rounds = loss.flat(), model, -1.0, 0
+    x, best, reached = loss.flat(), model, -1.0
+    seen: list[float] = []  # the best recall so far, round by round
     while True:
-        draws = DRAWS[min(rounds, len(DRAWS) - 1)]
+        draws = DRAWS[min(len(seen), len(DRAWS) - 1)]
         rows = facts.repeat(draws)
         loss.on(task.counts(rows, generator).to(model.embeddings), task.target[rows])
         descent = Descent(loss, x, first_step=0.01, memory=PAIRS)
         if loss.recall > reached:
             best, reached = loss.written(x), loss.recall
+        seen.append(reached)
         on_progress(Progress(loss.evaluations, max_evaluations, f"on new prompts: recall {loss.recall:.4f}"))
-        if reached >= recall or loss.evaluations >= max_evaluations or descent.stalled:
+        left = max_evaluations - loss.evaluations
+        if reached >= recall or left <= 0 or descent.stalled or _hopeless(seen, left / PER_DRAW, recall):
             return best, reached, loss.evaluations
-        x = descent.run(min(PER_DRAW, max_evaluations - loss.evaluations + 1)).x
-        rounds += 1
+        x = descent.run(min(PER_DRAW, left + 1)).x
+
+
+def _hopeless(seen: list[float], rounds_left: float, recall: float) -> bool:
+    half = len(seen) // 2
+    if half < PATIENCE:
+        return False
+    pace = (seen[-1] - seen[half - 1]) / (len(seen) - half)
+    return seen[-1] + pace * rounds_left < recall
