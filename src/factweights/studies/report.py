@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from factweights.studies.claims import CLAIMS, Claim, Judged, judge
 from factweights.studies.estimates import duration
 from factweights.studies.scaling import against_law, power_law
 
+BAR = r"\|"  # in a cell of a Markdown table
 REPORT = "report.html"
 
 
@@ -54,10 +56,9 @@ class Report(Shown):
         ]
         for c in self.claims:
             scale = f", {c.scale}" if c.scale else ""
-            rows.append(
-                f"| {c.statement}; {c.quantity} | {c.figure}{scale} | {c.source} | {expected_text(c)} | "
-                f"{measured_text(c)} | **{c.verdict}** |"
-            )
+            cells = [f"{c.statement}; {c.quantity}", f"{c.figure}{scale}", c.source, expected_text(c)]
+            cells += [measured_text(c), f"**{c.verdict}**"]
+            rows.append(f"| {' | '.join(text.replace('|', BAR) for text in cells)} |")
         return "\n".join(rows) + "\n"
 
     def lines(self) -> list[tuple[str, str]]:
@@ -124,16 +125,15 @@ def expected_text(c: Judged) -> str:
     low, high = c.band
     if high == float("inf"):
         return f"≥ {low:g}"
-    return f"{c.expected:g}" if low == high else f"{c.expected:g} ({low:.4g} to {high:.4g})"
+    return _with(c.expected, None if low == high else c.band)
 
 
 def measured_text(c: Judged) -> str:
     """The value with its interval."""
     if c.value is None:
         return "–"
-    between = "" if c.interval is None else f" ({c.interval[0]:.3g} to {c.interval[1]:.3g})"
     detail = f"; {c.detail}" if c.detail else ""
-    return f"{c.value:.3g}{between}{detail}"
+    return _with(c.value, c.interval) + detail
 
 
 def _context(found: Mapping[str, dict[str, Any]], judged: Sequence[Judged]) -> dict[str, Any]:
@@ -207,7 +207,11 @@ def _fits(data: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _with(value: float, interval: tuple[float, float] | None) -> str:
-    return f"{value:.3g}" + ("" if interval is None else f" ({interval[0]:.3g} to {interval[1]:.3g})")
+    return _short(value) + ("" if interval is None else f" ({_short(interval[0])} to {_short(interval[1])})")
+
+
+def _short(x: float) -> str:
+    return f"{x:,.0f}" if 1000 <= abs(x) < math.inf else f"{x:.3g}"
 
 
 def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
