@@ -1,6 +1,7 @@
 """Tables compiled into checkpoints: recall, size and time; 16 bits; attention against MLP; edits; ablation.
 
-    python benchmarks/compiled.py --part countries|airports|dtypes|stores|smallest|edits|ablation [--out DIR]
+    python benchmarks/compiled.py --part countries|airports|dtypes|airports16|stores|smallest|edits|ablation
+                                  [--out DIR]
 
 Every number is of the folder as reloaded from disk, through transformers' own forward. Needs the extra [hf].
 """
@@ -58,6 +59,11 @@ def part_airports(out: Path) -> None:
 def part_dtypes(out: Path) -> None:
     for dtype in ("float32", "bfloat16", "float16"):
         show(dtype, fw.compile_table(countries(), out / dtype, dtype=dtype, on_progress=tell))
+
+
+def part_airports16(out: Path) -> None:
+    for dtype in ("bfloat16", "float16"):
+        show(dtype, fw.compile_table(airports(), out / dtype, dtype=dtype, on_progress=tell))
 
 
 def part_stores(out: Path) -> None:
