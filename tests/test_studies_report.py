@@ -19,7 +19,9 @@ from factweights.studies import (
     reproduce,
     write_report,
 )
-from factweights.studies.claims import CLAIMS, INF, Claim, Finding, judge
+from factweights.studies.claims import CLAIMS, INF
+from factweights.studies.findings import Finding
+from factweights.studies.verdicts import Claim, judge
 
 # -- fits --------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,10 @@ from factweights.errors import FactweightsError, FileFormatError
 from factweights.files import whole_file
 from factweights.manifest import read_json
 from factweights.show import Shown
-from factweights.studies.claims import CLAIMS, Claim, Judged, judge
+from factweights.studies.claims import CLAIMS
 from factweights.studies.estimates import duration
 from factweights.studies.scaling import against_law, power_law
+from factweights.studies.verdicts import Claim, Judged, judge
 
 BAR = r"\|"  # in a cell of a Markdown table
 REPORT = "report.html"
