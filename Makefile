@@ -14,7 +14,7 @@ help: ## list the targets
 # at PyTorch's own index of CPU wheels.
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,data,examples,hf]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,data,examples,hf,onnx]'
 	touch $@
 
 demo: .venv/.ready ## store the example table, recall and verify it, redraw one figure; about a minute

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -464,3 +466,45 @@ def test_transformer_lens_computes_the_same_logits(by_mlp):
         pytest.skip(f"transformer-lens {getattr(lens, '__version__', '?')} does not take a local model: {e}")
     ids = tokenizer("The capital of France is", return_tensors="pt").input_ids
     torch.testing.assert_close(bridge(ids), model(input_ids=ids).logits, rtol=1e-4, atol=1e-3)
+
+
+def test_an_onnx_file_knows_every_fact(by_mlp, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    out = tmp_path / "world.onnx"
+    assert run(["onnx", str(by_mlp.path), "--out", str(out), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["facts"] == len(WORLD)
+    assert said["recall"] == 1.0
+    assert said["difference"] < 1e-3 < said["min_margin"]
+    assert said["bytes"] == out.stat().st_size
+    # the file by itself, with another length and batch than it was exported with
+    model, tokenizer = real.load(by_mlp.path)
+    ids = tokenizer(["The capital of France is"] * 3, return_tensors="np").input_ids.astype(np.int64)
+    session = onnxruntime.InferenceSession(str(out))
+    (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    assert [tokenizer.decode(int(i)).strip() for i in logits[:, -1].argmax(1)] == ["Paris"] * 3
+    np.testing.assert_allclose(logits, model(input_ids=torch.tensor(ids)).logits.detach(), atol=1e-3)
+    before = out.read_bytes()
+    assert run(["onnx", str(by_mlp.path), "--out", str(out)]) == 1
+    assert "exists" in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_an_onnx_file_that_misses_facts_is_not_written(by_mlp, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    whole = real.answer
+    blind = lambda *a, **k: replace(whole(*a, **k), margin=torch.full((len(WORLD),), -1.0))  # noqa: E731
+    monkeypatch.setattr(real, "answer", blind)
+    with pytest.raises(NotStorableError, match=r"onnxruntime .* recalls 0 of 15 facts"):
+        fw.to_onnx(by_mlp.path, tmp_path / "world.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_without_its_packages_says_what_to_install(by_mlp, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtraError, match="onnx"):
+        fw.to_onnx(by_mlp.path, tmp_path / "world.onnx")
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        fw.to_onnx(tmp_path / "nowhere", tmp_path / "world.onnx")

@@ -40,10 +40,12 @@ _HOMES = {
         "EditedModel",
         "Explanation",
         "ModelCertificate",
+        "OnnxModel",
         "ablate",
         "compile_table",
         "edit_compiled",
         "explain",
+        "to_onnx",
     ),
     "factweights.facts": ("Associations", "FactTable", "minilm_embeddings"),
     "factweights.memories": (
@@ -125,10 +127,12 @@ if TYPE_CHECKING:
     from factweights.export import EditedModel as EditedModel
     from factweights.export import Explanation as Explanation
     from factweights.export import ModelCertificate as ModelCertificate
+    from factweights.export import OnnxModel as OnnxModel
     from factweights.export import ablate as ablate
     from factweights.export import compile_table as compile_table
     from factweights.export import edit_compiled as edit_compiled
     from factweights.export import explain as explain
+    from factweights.export import to_onnx as to_onnx
     from factweights.facts import Associations as Associations
     from factweights.facts import FactTable as FactTable
     from factweights.facts import RecallTask as RecallTask

@@ -11,6 +11,7 @@ from factweights.cli.dynamics import dynamics
 from factweights.cli.edit import edit
 from factweights.cli.explain import explain
 from factweights.cli.methods import methods
+from factweights.cli.onnx import onnx
 from factweights.cli.plan import plan
 from factweights.cli.recall import recall
 from factweights.cli.report import report
@@ -28,6 +29,7 @@ COMMANDS = (
     edit,
     compile,
     explain,
+    onnx,
     capacity,
     width,
     plan,

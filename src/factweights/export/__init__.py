@@ -6,6 +6,7 @@ from factweights.export.checking import ModelCertificate
 from factweights.export.compiling import Compiled, compile_table
 from factweights.export.explaining import Explanation, explain
 from factweights.export.folder import is_compiled
+from factweights.export.onnx import OnnxModel, to_onnx
 
 __all__ = [
     "Ablation",
@@ -13,9 +14,11 @@ __all__ = [
     "EditedModel",
     "Explanation",
     "ModelCertificate",
+    "OnnxModel",
     "ablate",
     "compile_table",
     "edit_compiled",
     "explain",
     "is_compiled",
+    "to_onnx",
 ]

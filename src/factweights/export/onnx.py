@@ -1,0 +1,202 @@
+"""A compiled model as one ONNX file, and every fact asked of it through onnxruntime."""
+
+import contextlib
+import io
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from factweights.errors import MissingExtraError, NotStorableError, OutputError
+from factweights.export import real
+from factweights.export.folder import read_settings, read_table
+from factweights.export.names import prompts_of
+from factweights.files import whole_file
+from factweights.progress import OnProgress, Progress, silent
+from factweights.show import Shown
+
+COMPARED = 64  # prompts of each template whose logits are compared with transformers'
+
+
+@dataclass(frozen=True)
+class OnnxModel(Shown):
+    """What :func:`to_onnx` wrote.
+
+    Attributes:
+        path: the file.
+        facts: how many were asked for, in every template.
+        recall: share whose answer has the largest logit in all of them.
+        min_margin: smallest logit of a right answer less the largest other one, in nats.
+        difference: largest difference of a logit from transformers', both in float32.
+        bytes: of the file.
+        onnxruntime: its version.
+        seconds: everything together.
+    """
+
+    path: Path
+    facts: int
+    recall: float
+    min_margin: float
+    difference: float
+    bytes: int
+    onnxruntime: str
+    seconds: float = field(compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        return {**asdict(self), "path": str(self.path)}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """What a person wants to read."""
+        return [
+            ("facts", f"{self.facts:,}"),
+            ("recall", f"{self.recall:.6g}"),
+            ("min margin", f"{self.min_margin:.3g} nats"),
+            ("logits", f"within {self.difference:.2g} of transformers', in float32"),
+            ("measured", f"onnxruntime {self.onnxruntime}, {self.bytes / 1e6:.3g} MB, {self.seconds:.3g} s"),
+        ]
+
+
+def to_onnx(
+    folder: str | Path, out: str | Path, *, overwrite: bool = False, on_progress: OnProgress = silent
+) -> OnnxModel:
+    """Write a compiled model as ONNX, and ask the file for every fact in every template.
+
+    Inputs are ``input_ids`` and ``attention_mask``, int64 of shape (batch, tokens), the output ``logits`` is
+    float32 of shape (batch, tokens, vocabulary). Weights saved in 16 bits are widened, which changes none.
+
+    Args:
+        folder: what :func:`compile_table` wrote.
+        out: the file; it appears whole and verified, or not at all.
+        overwrite: replace a file that is there.
+        on_progress: told of every step.
+
+    Raises:
+        FileFormatError: the folder is not a compiled model.
+        MissingExtraError: transformers, onnxscript or onnxruntime is not installed.
+        NotStorableError: onnxruntime misses facts.
+        OutputError: the file is there, or cannot be written.
+    """
+    begun = time.perf_counter()
+    settings, out = read_settings(folder), Path(out)
+    runtime = _packages()
+    if out.is_dir() or (out.exists() and not overwrite):
+        raise OutputError(f"{out} exists; choose another file or ask to overwrite it")
+    table, vocabulary = read_table(folder), settings.vocabulary
+    model, tokenizer = real.load(folder)
+    model = model.float()
+    with whole_file(out) as tmp:
+        on_progress(Progress(0, None, "exporting"))
+        _export(model, tmp)
+        session = _Session(runtime, tmp, model.config)
+        margin, difference = np.full(len(table), np.inf), 0.0
+        for template in settings.templates:
+            prompts, _ = prompts_of(tokenizer, vocabulary, table, template)
+            targets = [vocabulary.ids[table.answer[i]] for i in prompts.rows]
+            found = real.answer(session, prompts.ids, targets, tell=on_progress, what="verifying")
+            rows = np.array(prompts.rows)
+            margin[rows] = np.minimum(margin[rows], found.margin.numpy())
+            difference = max(difference, _difference(session, model, prompts.ids[:COMPARED]))
+        recall = float((margin > 0).mean())
+        if recall < 1:
+            raise NotStorableError(
+                f"onnxruntime {runtime.__version__} recalls {recall:.6g} of {len(table):,} facts, smallest "
+                f"margin {margin.min():.2g} nats, logits within {difference:.2g} of transformers'; compile "
+                "with more width"
+            )
+    return OnnxModel(
+        path=out,
+        facts=len(table),
+        recall=recall,
+        min_margin=float(margin.min()),
+        difference=difference,
+        bytes=out.stat().st_size,
+        onnxruntime=runtime.__version__,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _packages() -> Any:
+    real.transformers()
+    try:
+        import onnxruntime
+        import onnxscript  # noqa: F401  torch.onnx writes with it
+    except ImportError as e:
+        raise MissingExtraError("an ONNX file", "onnx") from e
+    return onnxruntime
+
+
+class _Logits(torch.nn.Module):
+    """The model with two inputs and one output."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, use_cache=False).logits
+
+
+def _export(model: Any, path: Path) -> None:
+    ids = torch.tensor([[1, 2, 3], [1, 3, 2]])
+    sizes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", min=2)}
+    with _hushed():
+        program = torch.onnx.export(
+            _Logits(model),
+            (ids, torch.ones_like(ids)),
+            dynamo=True,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["logits"],
+            dynamic_shapes=(sizes, sizes),
+            verbose=False,
+        )
+        if program is None:  # the exporter that dynamo replaced writes files itself
+            raise OutputError(f"torch {torch.__version__} exported nothing; use torch 2.6 or newer")
+        program.save(str(path), external_data=False)
+
+
+class _Session:
+    """onnxruntime called as transformers' model is, so that both are asked by the same code."""
+
+    def __init__(self, runtime: Any, path: Path, config: Any) -> None:
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self.config = config
+        source = path.read_bytes()  # a path ending in .part it would not read
+        self._run = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"]).run
+
+    def __call__(self, *, input_ids: Tensor, **_: Any) -> Any:
+        ids = input_ids.numpy()
+        (logits,) = self._run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        return SimpleNamespace(logits=torch.from_numpy(logits))
+
+
+@torch.no_grad()
+def _difference(session: _Session, model: Any, prompts: Any) -> float:
+    worst = 0.0
+    for prompt in prompts:
+        ids = torch.tensor([list(prompt)])
+        worst = max(worst, float((session(input_ids=ids).logits - model(input_ids=ids).logits).abs().max()))
+    return worst
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """The exporter tells of its steps and of torchvision; nobody needs to hear."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
