@@ -47,6 +47,7 @@ KEYS = {
     "turn, leak, dtype, transformers, facts_hash, weights_hash, store, d, heads, head_dim, width, seconds",
     "explain": "prompt, tokens, heads, attention, answer, expected, correct, margin, logits, neurons, "
     "neurons_total, plot",
+    "onnx": "path, facts, recall, min_margin, difference, bytes, onnxruntime, seconds",
     "capacity": "method, d, d_out, outputs, kind, recall, noise, facts, interval, coverage, bracket, law, "
     "proved, runs, seconds",
     "width": "method, d, d_out, facts, outputs, tied, kind, recall, width, interval, parameters, "
@@ -114,6 +115,8 @@ def _block(command: str, output: str) -> str:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] and sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
     target = Path(sys.argv[1]) if len(sys.argv) > 1 else PAGE
     with whole_file(target) as tmp:
         tmp.write_text(page(), encoding="utf-8", newline="\n")

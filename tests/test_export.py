@@ -25,6 +25,7 @@ from factweights.errors import (
 from factweights.export import assembly, fitting, folder, real
 from factweights.export.layout import layout_for
 from factweights.export.names import Vocabulary, code, fill, make_tokenizer, tokenize
+from test_cli import KEYS
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's package is first imported
 transformers = pytest.importorskip("transformers")
@@ -478,6 +479,7 @@ def test_an_onnx_file_knows_every_fact(by_mlp, tmp_path, capsys):
     assert said["recall"] == 1.0
     assert said["difference"] < 1e-3 < said["min_margin"]
     assert said["bytes"] == out.stat().st_size
+    assert set(said) == KEYS["onnx"]
     # the file by itself, with another length and batch than it was exported with
     model, tokenizer = real.load(by_mlp.path)
     ids = tokenizer(["The capital of France is"] * 3, return_tensors="np").input_ids.astype(np.int64)
