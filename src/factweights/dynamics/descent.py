@@ -24,6 +24,7 @@ from factweights.dynamics.trace import (
     Plateau,
     Stage,
     Trace,
+    Watched,
     find_plateau,
     find_stages,
     losses,
@@ -31,7 +32,6 @@ from factweights.dynamics.trace import (
 from factweights.errors import SettingError, UnknownNameError
 from factweights.facts import RecallTask
 from factweights.progress import OnProgress, Progress, silent
-from factweights.show import Shown
 
 Attention = Literal["linear", "softmax"]
 Embeddings = Literal["one-hot", "random"]
@@ -39,7 +39,7 @@ LOOK_DRAWS = 8  # prompts for each fact that the readings are taken on
 
 
 @dataclass(frozen=True, eq=False)
-class Descent(Shown):
+class Descent(Watched):
     """How a descent went; ``trace`` has time = learning rate × step.
 
     Attributes:
@@ -74,32 +74,15 @@ class Descent(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers."""
         kept = ("rate", "steps", "batch", "attention", "embeddings", "d", "start", "init", "seed")
-        return {
-            **{name: getattr(self, name) for name in kept},
-            "stages": [s.to_dict() for s in self.stages],
-            "plateau_loss": self.plateau.loss,
-            "plateau_time": self.plateau.time,
-            "kl_at_plateau": self.plateau.kl,
-            "relation_entropy": self.relation_entropy,
-            "trace": self.trace.to_dict(),
-            "seconds": self.seconds,
-        }
-
-    def to_pandas(self) -> Any:
-        """The readings, one row per time (needs the extra [data])."""
-        return self.trace.to_pandas()
+        return {**{name: getattr(self, name) for name in kept}, **self.readings()}
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
         how = "mean prompt" if self.batch is None else f"{self.batch:,} prompts a step"
-        ends = [
-            (s.name, f"t = {s.start:,.4g} to {'not seen' if s.end is None else f'{s.end:,.4g}'}")
-            for s in self.stages
-        ]
         return [
             ("model", f"{self.attention} attention, {self.embeddings} embeddings, d = {self.d}"),
             ("descent", f"{self.steps:,} steps of {self.rate:g}, {how}; {self.start} start, {self.init:g}"),
-            *ends,
+            *self.stage_lines(),
             ("plateau", f"loss {self.plateau.loss:.4f}; H(a|r) = {self.relation_entropy:.4f}"),
             ("loss", f"{self.trace.loss[-1]:.4g} nats at the end"),
             ("seconds", f"{self.seconds:.3g}"),

@@ -11,14 +11,13 @@ from scipy.integrate import OdeSolution
 from factweights.dynamics.population import Array, softmax
 from factweights.dynamics.rates import Rate
 from factweights.dynamics.systems import System
-from factweights.dynamics.trace import Plateau, Stage, Trace, crossing
+from factweights.dynamics.trace import Plateau, Stage, Trace, Watched, crossing
 from factweights.errors import SettingError
 from factweights.facts import RecallTask
-from factweights.show import Shown
 
 
 @dataclass(frozen=True, eq=False)
-class Flow(Shown):
+class Flow(Watched):
     """A solved flow, readable at any time between 0 and ``end``.
 
     Attributes:
@@ -121,12 +120,8 @@ class Flow(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers; the loss as pairs (time, loss)."""
         return {
-            "stages": [s.to_dict() for s in self.stages],
+            **self.readings(),
             "loss": list(zip(self.trace.times, self.trace.loss, strict=True)),
-            "plateau_loss": self.plateau.loss,
-            "plateau_time": self.plateau.time,
-            "relation_entropy": self.relation_entropy,
-            "kl_at_plateau": self.plateau.kl,
             "rates": {name: rate.to_dict() for name, rate in self.rates.items()},
             "times_theory": self.times_theory,
             "conservation_error": self.conservation_error,
@@ -137,33 +132,22 @@ class Flow(Shown):
             "weights": self.weights_total,
             "solver": self.solver,
             "evaluations": self.evaluations,
-            "trace": self.trace.to_dict(),
-            "seconds": self.seconds,
         }
-
-    def to_pandas(self) -> Any:
-        """The readings, one row per time (needs the extra [data])."""
-        return self.trace.to_pandas()
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
-        stages = [(s.name, f"t = {s.start:,.4g} to {_time(s.end)}") for s in self.stages]
         plateau = f"loss {self.plateau.loss:.4f} at t = {self.plateau.time:,.4g}"
         nearest = f"H(a|r) = {self.relation_entropy:.4f}, KL {self.plateau.kl:.2g} nats"
         rates = [(f"{name} rate", _rate(rate, self.times_theory[name])) for name, rate in self.rates.items()]
         solved = f"{self.variables:,} variables for {self.weights_total:,} weights, {self.solver}"
         return [
             ("start", f"{self.start}, {self.init:g}"),
-            *stages,
+            *self.stage_lines(),
             ("plateau", f"{plateau}; {nearest}"),
             *rates,
             ("conservation", f"kept to {self.conservation_error:.1g}"),
             ("solved", f"{solved}, {self.evaluations:,} evaluations, {self.seconds:.3g} s"),
         ]
-
-
-def _time(t: float | None) -> str:
-    return "not seen" if t is None else f"{t:,.4g}"
 
 
 def _rate(rate: Rate, when: float) -> str:

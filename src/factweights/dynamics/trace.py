@@ -112,6 +112,42 @@ class Plateau:
     grad_norm: float
 
 
+class Watched(Shown):
+    """What has readings and stages found in them: a flow, a descent, a training."""
+
+    trace: Trace
+    stages: tuple[Stage, ...]
+    plateau: Plateau
+    relation_entropy: float
+    seconds: float
+
+    def readings(self) -> dict[str, Any]:
+        """The part of ``to_dict`` that they share."""
+        return {
+            "stages": [s.to_dict() for s in self.stages],
+            "plateau_loss": self.plateau.loss,
+            "plateau_time": self.plateau.time,
+            "kl_at_plateau": self.plateau.kl,
+            "relation_entropy": self.relation_entropy,
+            "trace": self.trace.to_dict(),
+            "seconds": self.seconds,
+        }
+
+    def to_pandas(self) -> Any:
+        """The readings, one row per time (needs the extra [data])."""
+        return self.trace.to_pandas()
+
+    def stage_lines(self, time: str = "t =") -> list[tuple[str, str]]:
+        """When each stage began and ended."""
+        return [(s.name, f"{time} {_when(s.start)} to {_when(s.end)}") for s in self.stages]
+
+
+def _when(t: float | None) -> str:
+    if t is None:
+        return "not seen"
+    return f"{t:,.0f}" if t >= 1000 else f"{t:.4g}"
+
+
 def find_plateau(trace: Trace, *, tolerance: float = TOLERANCE) -> Plateau:
     """The stillest moment of the hallucination stage of :func:`find_stages`, or else the smallest KL."""
     kl = np.asarray(trace.kl)

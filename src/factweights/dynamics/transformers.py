@@ -17,6 +17,7 @@ from factweights.dynamics.trace import (
     Plateau,
     Stage,
     Trace,
+    Watched,
     find_plateau,
     find_stages,
     losses,
@@ -25,11 +26,10 @@ from factweights.errors import SettingError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.progress import OnProgress, Progress, silent
-from factweights.show import Shown
 
 
 @dataclass(frozen=True, eq=False)
-class WatchedTraining(Shown):
+class WatchedTraining(Watched):
     """A training with its readings; times are steps.
 
     Attributes:
@@ -48,28 +48,13 @@ class WatchedTraining(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers; the weights are left out."""
-        return {
-            "stages": [s.to_dict() for s in self.stages],
-            "plateau_loss": self.plateau.loss,
-            "kl_at_plateau": self.plateau.kl,
-            "relation_entropy": self.relation_entropy,
-            "trace": self.trace.to_dict(),
-            "seconds": self.seconds,
-        }
-
-    def to_pandas(self) -> Any:
-        """The readings, one row per look (needs the extra [data])."""
-        return self.trace.to_pandas()
+        return self.readings()
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
-        ends = [
-            (s.name, f"step {s.start:,.0f} to {'not seen' if s.end is None else f'{s.end:,.0f}'}")
-            for s in self.stages
-        ]
         near = f"loss {self.plateau.loss:.4f}, KL {self.plateau.kl:.2g}; H(a|r) = {self.relation_entropy:.4f}"
         return [
-            *ends,
+            *self.stage_lines("step"),
             ("plateau", near),
             ("loss", f"{self.trace.loss[-1]:.4g} nats at the end"),
             ("accuracy", f"{self.trace.accuracy[-1]:.4f}"),
