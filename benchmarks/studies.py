@@ -19,6 +19,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+MORE_SEEDS = 12
+
 SCRIPT = """
 import sys
 from factweights.studies import cells
@@ -195,30 +197,27 @@ def print_faults() -> None:
 
 
 def print_workers() -> None:
-    """Wall time of `reproduce fig1-left --scale smoke`, and processor time of everything under it."""
-    print("workers  wall s  processor s  cell s  wall over one worker's")
-    first = 0.0
-    for workers in (1, 2):
-        place = tempfile.mkdtemp(prefix="workers-")
-        command = [
-            sys.executable,
-            "-m",
-            "factweights.cli",
-            "reproduce",
-            "fig1-left",
-            "--out",
-            place,
-            "--json",
-        ]
-        before, begun = os.times(), time.perf_counter()
-        env = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*command, "--workers", str(workers)], env=env, capture_output=True, text=True)
-        wall, after = time.perf_counter() - begun, os.times()
-        used = after.children_user + after.children_system - before.children_user - before.children_system
-        first = first or wall
-        spent = json.loads(done.stdout)["cell_seconds"]
-        print(f"{workers:>7} {wall:>7.1f} {used:>12.1f} {spent:>7.1f} {first / wall:>12.2f} ×", flush=True)
-        shutil.rmtree(place, ignore_errors=True)
+    """Wall time of figure 1 left at smoke scale and of the same with more seeds, and all processor time."""
+    print("seeds  workers  wall s  processor s  cell s  wall over one worker's")
+    for seeds in ([], [f"seeds = {MORE_SEEDS}"]):
+        first = 0.0
+        for workers in (1, 2):
+            place = Path(tempfile.mkdtemp(prefix="workers-"))
+            spec = place / "spec.toml"
+            spec.write_text("\n".join(['study = "fig1-left"', 'scale = "smoke"', *seeds]))
+            command = [sys.executable, "-m", "factweights.cli", "study", "run", str(spec), "--json"]
+            command += ["--out", str(place / "out"), "--workers", str(workers)]
+            before, begun = os.times(), time.perf_counter()
+            env = {**os.environ, "OMP_NUM_THREADS": "1"}
+            subprocess.run(command, env=env, capture_output=True, check=True)
+            wall, after = time.perf_counter() - begun, os.times()
+            used = after.children_user + after.children_system - before.children_user - before.children_system
+            first = first or wall
+            files = (place / "out" / "cells").glob("*.json")
+            spent = sum(json.loads(f.read_text())["seconds"] for f in files)
+            shown = f"{MORE_SEEDS if seeds else 'spec':>5} {workers:>8} {wall:>7.1f} {used:>12.1f}"
+            print(f"{shown} {spent:>7.1f} {first / wall:>12.2f} ×", flush=True)
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def print_ray() -> None:

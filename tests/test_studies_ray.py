@@ -68,3 +68,37 @@ def test_a_node_is_killed_during_the_run(tmp_path, monkeypatch):
     assert {h: (r["fits"], r["recall"]) for h, r in found.items()} == {
         h: (r["fits"], r["recall"]) for h, r in here.items()
     }
+
+
+@pytest.mark.slow
+def test_gpus_are_asked_for_where_a_cell_asks(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    from factweights.studies.ray_engine import RayEngine, _task
+
+    def where() -> tuple[str, str | None]:
+        import os
+
+        import ray
+
+        return ray.get_runtime_context().get_node_id(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+    small = {"object_store_memory": 80_000_000}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **small}
+    )
+    try:
+        node = cluster.add_node(num_cpus=1, num_gpus=1, **small)  # Ray counts GPUs as it is told
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        assert ray.get(_task(ray.remote(where), 1).remote()) == (node.node_id, "0")
+        assert ray.get(_task(ray.remote(where), 0).remote())[1] != "0"
+        with_gpus = [c.model_copy(update={"gpus": g}) for c, g in zip(cells(3), (0.0, 1.0, 2.0), strict=True)]
+        found = run_cells(with_gpus, tmp_path, engine=RayEngine(), partial=True)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert set(found) == {c.hash for c in with_gpus[:2]}
+    (said,) = (tmp_path / "failed").glob("*.txt")
+    assert "asks for 2 GPU(s), and no node of the Ray cluster has more than 1" in said.read_text()

@@ -16,6 +16,8 @@ AHEAD = 1  # packs handed over beyond the slots, so that no worker waits for the
 class RayEngine(Engine):
     """Packs as Ray tasks of one core each, with GPUs where their cells ask for them.
 
+    A cell that asks for more GPUs than any node has fails, and says so.
+
     factweights must be installed on every node. Ray itself repeats nothing: a pack whose worker or node is
     gone comes back as lost, and the run tries its cells again elsewhere, as it does with local processes.
 
@@ -49,6 +51,9 @@ class RayEngine(Engine):
             while True:
                 while len(flying) < self.slots + AHEAD and (pack := next(waiting, None)) is not None:
                     gpus = pack[0].gpus
+                    if gpus > (largest := self._largest_gpus()):
+                        yield pack, _refused(pack, gpus, largest)
+                        continue
                     flying[_task(remote, gpus).remote(pack)] = (pack, time.perf_counter())
                 if not flying:
                     return
@@ -64,6 +69,9 @@ class RayEngine(Engine):
         if self._ours and self._ray.is_initialized():
             self._ray.shutdown()
 
+    def _largest_gpus(self) -> float:
+        return max((n["Resources"].get("GPU", 0.0) for n in self._ray.nodes() if n["Alive"]), default=0.0)
+
     def _fetch(self, ref: Any, pack: Pack, begun: float) -> list[Outcome]:
         try:
             return self._ray.get(ref)
@@ -71,6 +79,12 @@ class RayEngine(Engine):
             said = (str(e).strip().splitlines() or [""])[0]
             why = f"the Ray worker that ran this cell is gone ({type(e).__name__}: {said})"
             return lost_pack(pack, why, time.perf_counter() - begun)
+
+
+def _refused(pack: Pack, gpus: float, largest: float) -> list[Outcome]:
+    """Ray would wait for such a node for ever."""
+    why = f"the cell asks for {gpus:g} GPU(s), and no node of the Ray cluster has more than {largest:g}"
+    return [Outcome(None, f"{why}\n", 0.0) for _ in pack]
 
 
 def _task(remote: Any, gpus: float) -> Any:
