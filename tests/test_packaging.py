@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import factweights as fw
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "factweights"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -74,3 +76,23 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     assert sources <= set(held)
     (entry,) = (zipfile.ZipFile(wheel).read(n).decode() for n in held if n.endswith("entry_points.txt"))
     assert "factweights = factweights.cli:main" in entry
+
+
+def test_the_names_for_type_checkers_are_the_names_there_are():
+    tree = ast.parse(Path(fw.__file__).read_text(encoding="utf-8"))
+    (checked,) = (n for n in tree.body if isinstance(n, ast.If))
+    typed = {
+        a.asname: n.module
+        for n in checked.body
+        if isinstance(n, ast.ImportFrom) and n.module != "factweights"
+        for a in n.names
+    }
+    assert typed == fw._HOME
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *sorted(f"docs/{f.name}" for f in (ROOT / "docs").glob("*.md"))]
+)
+def test_what_the_pages_name_exists(page):
+    named = set(re.findall(r"\bfw\.(\w+)", (ROOT / page).read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not hasattr(fw, name)] == []

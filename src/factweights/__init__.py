@@ -47,7 +47,7 @@ _HOMES = {
         "explain",
         "to_onnx",
     ),
-    "factweights.facts": ("Associations", "FactTable", "minilm_embeddings"),
+    "factweights.facts": ("Associations", "FactTable", "RecallTask", "minilm_embeddings"),
     "factweights.memories": (
         "GatedMemory",
         "LinearMemory",

@@ -15,6 +15,10 @@ from factweights.studies.processes import run_in_processes
 
 Pack = tuple[Cell, ...]
 
+HINTS = {
+    -9: "; was memory short? Try fewer workers",
+    1: '; a script that asks for workers has its calls under `if __name__ == "__main__":`, has yours?',
+}
 PACK_SECONDS = 0.5  # of work in a pack of small cells: handing one over takes some milliseconds
 
 
@@ -98,7 +102,7 @@ class LocalEngine(Engine):
 
 def _died(pack: Pack, exitcode: int | None, seconds: float) -> list[Outcome]:
     why = f"signal {-exitcode}" if exitcode is not None and exitcode < 0 else f"exit code {exitcode}"
-    hint = "; was memory short? Try fewer workers" if exitcode == -9 else ""
+    hint = HINTS.get(exitcode or 0, "")
     return lost_pack(pack, f"the process that ran this cell died ({why}){hint}", seconds)
 
 

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, final
 
-from factweights.studies.recall_capacity import NINE, SIZES, Laptop, RecallCapacity
+from factweights.studies.recall_capacity import NINE, SIZES, Extent, RecallCapacity
 from factweights.studies.recall_families import Family
 
 
@@ -16,4 +16,5 @@ class Fig8(RecallCapacity):
     name: ClassVar[str] = "fig8"
     title: ClassVar[str] = "Facts recalled by one-layer transformers, S = R², D = 8"
     family: ClassVar[Family] = "S=R^2"
-    laptop: ClassVar[Laptop] = SIZES[1:5], NINE[::2], 1
+    smoke: ClassVar[Extent] = SIZES[:3], NINE[3:6:2], 1
+    laptop: ClassVar[Extent] = SIZES[1:5], NINE[::2], 1

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, final
 
-from factweights.studies.recall_capacity import NINE, SIZES, Laptop, RecallCapacity
+from factweights.studies.recall_capacity import NINE, SIZES, Extent, RecallCapacity
 from factweights.studies.recall_families import Family
 
 
@@ -16,4 +16,4 @@ class Fig9(RecallCapacity):
     name: ClassVar[str] = "fig9"
     title: ClassVar[str] = "Facts recalled by one-layer transformers, S = R = D"
     family: ClassVar[Family] = "D=S"
-    laptop: ClassVar[Laptop] = SIZES[1:5], NINE[::2], 1
+    laptop: ClassVar[Extent] = SIZES[1:5], NINE[::2], 1

@@ -37,7 +37,7 @@ NINE: tuple[Pair, ...] = (
 )
 
 
-Laptop = tuple[tuple[int, ...], tuple[Pair, ...], int]  # sizes, pairs and seeds at that scale
+Extent = tuple[tuple[int, ...], tuple[Pair, ...], int]  # sizes, pairs and seeds of a scale
 
 
 class Shape(BaseModel):
@@ -108,11 +108,8 @@ class RecallCapacity(Study, ABC):
 
     title: ClassVar[str]
     family: ClassVar[Family]
-    laptop: ClassVar[tuple[tuple[int, ...], tuple[Pair, ...], int]] = (
-        SIZES[1:7],
-        NINE,
-        2,
-    )  # sizes, pairs, seeds
+    smoke: ClassVar[Extent] = SIZES[:3], NINE[3:6], 1
+    laptop: ClassVar[Extent] = SIZES[1:7], NINE, 2
 
     scale: str
     sizes: tuple[int, ...]
@@ -151,9 +148,7 @@ class RecallCapacity(Study, ABC):
         return at_scale(
             scale,
             {
-                "smoke": spec(
-                    SIZES[:3], NINE[3:6], 1, fitted(400), tolerance=0.15, low=4, fewest=16, most=320
-                ),
+                "smoke": spec(*cls.smoke, fitted(400), tolerance=0.15, low=4, fewest=16, most=320),
                 "laptop": spec(*cls.laptop, fitted(), fewest=100, most=2800, alone=1600),
                 "paper": spec(SIZES, every, 5, fitted(), adam(64)),
             },
