@@ -231,7 +231,7 @@ def print_ray() -> None:
 
     print("engine  cells   ms each  wall s  work s  slots  idle or overhead")
     ray = RayEngine(slots=2)
-    for d, facts, n in ((16, 60, 2000), (96, 1200, 400)):
+    for d, facts, n in ((16, 60, 16000), (96, 1200, 2000)):
         for name, engine in (("local", LocalEngine(2)), ("ray", ray)):
             place = tempfile.mkdtemp(prefix="engine-")
             marks, spent = [], []
