@@ -206,6 +206,21 @@ def test_a_dead_worker_costs_one_task():
     }
 
 
+def test_a_script_without_a_guard_is_told_what_is_missing(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from factweights.studies import Cell, run_cells\n"
+        "cells = [Cell(function='success', arguments={'method': 'ridge', 'd': 8, 'facts': 9, 'recall': 1.0,\n"
+        "    'seed': s}) for s in range(2)]\n"
+        "run_cells(cells, 'out', workers=2)\n"
+    )
+    done = subprocess.run([sys.executable, script.name], cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 1
+    for said in (tmp_path / "out" / "failed").glob("*.txt"):
+        assert 'has its calls under `if __name__ == "__main__":`' in said.read_text()
+    assert len(list((tmp_path / "out" / "failed").iterdir())) == 2
+
+
 def test_no_worker_outlives_the_work():
     import multiprocessing
 
