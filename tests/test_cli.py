@@ -610,6 +610,7 @@ def test_ctrl_c_keeps_finished_cells(cli, tiny, tmp_path, monkeypatch):
         return _interrupt() if len(calls) == 3 else real(**arguments)
 
     monkeypatch.setattr(measure, "measure_capacity", third_time_unlucky)
+    monkeypatch.setattr("factweights.studies.engines.PACK_SECONDS", 0.0)  # a pack in flight is lost whole
     code, out, err = cli("reproduce", "fig1-left", "--out", tmp_path / "out", "--workers", 1)
     assert (code, out) == (130, "")
     assert "interrupted; 2 of 8 cells are finished and kept in" in err
