@@ -374,6 +374,10 @@ def test_slopes_are_told_for_every_quotient():
     assert (point["probes"], len(point["runs"])) == (4, 2)
     assert data["lines"][0]["points"][0][1] == pytest.approx(GUIDE * data["lines"][0]["points"][0][0])
     assert len(data["overall"]) == 1
+    shapes = [(p["d"], p["head_dim"], p["width"]) for series in data["series"] for p in series["points"]]
+    assert data["overall"][0]["points"] == len(set(shapes)) < len(shapes)  # a transformer counts once
+    cells = Fig4Left.at_scale("laptop").cells()
+    assert data["overall"][0]["line"]["points"] == len({c.hash for c in cells})
 
 
 def test_searches_that_hit_an_end_are_not_in_the_slope():

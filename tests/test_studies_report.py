@@ -170,7 +170,8 @@ def measured(figure: str, good: bool) -> dict:
         return {"scale": "tiny", "series": [{"against_paper": paper, "line": line, "smallest_heads": heads}]}
     if figure in ("fig4-left", "fig7", "fig8", "fig9"):
         each = 0.15 * k
-        points = [point(each * p, parameters=p, capped=False) for p in (1000, 2000, 4000)]
+        shape = {"head_dim": 1, "width": 8, "capped": False}
+        points = [point(each * p, parameters=p, d=p, **shape) for p in (1000, 2000, 4000)]
         series = [
             {"method": "fit", "recall": 0.99, "label": "", "points": points, "per_parameter": q * each}
             for q in (1.0, 1.2 * k)

@@ -118,10 +118,7 @@ def check_model(
     margin, chance = np.full(len(table), np.inf), np.zeros(len(table))
     best = np.zeros(len(table), dtype=np.int64)
     for template in templates:
-        prompts, _ = prompts_of(tokenizer, vocabulary, table, template)
-        found = real.answer(
-            model, prompts.ids, _targets(vocabulary, table, prompts), tell=tell, what="verifying"
-        )
+        prompts, found = ask_all(model, tokenizer, vocabulary, table, template, tell)
         rows, here = np.array(prompts.rows), found.margin.numpy()
         by_template[template] = {
             "facts": len(rows),
@@ -164,6 +161,15 @@ def check_model(
     )
 
 
+def ask_all(
+    model: Any, tokenizer: Any, vocabulary: Vocabulary, table: FactTable, template: str, tell: OnProgress
+) -> tuple[Prompts, real.Answered]:
+    """Every fact that a template suits, asked of anything that is called as transformers' model is."""
+    prompts, _ = prompts_of(tokenizer, vocabulary, table, template)
+    targets = vocabulary.of(table.answer[i] for i in prompts.rows)
+    return prompts, real.answer(model, prompts.ids, targets, tell=tell, what="verifying")
+
+
 def count(model: Any) -> dict[str, int]:
     """Scalars of a checkpoint by group."""
     groups = dict.fromkeys([*GROUPS.values(), "norms"], 0)
@@ -171,10 +177,6 @@ def count(model: Any) -> dict[str, int]:
         group = next((g for part, g in GROUPS.items() if f"{part}." in name), "norms")
         groups[group] += w.numel()
     return groups
-
-
-def _targets(vocabulary: Vocabulary, table: FactTable, prompts: Prompts) -> list[int]:
-    return [vocabulary.ids[table.answer[i]] for i in prompts.rows]
 
 
 def _missed(table: FactTable, vocabulary: Vocabulary, row: int, best: int, margin: float) -> Missed:

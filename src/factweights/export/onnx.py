@@ -17,8 +17,8 @@ from torch import Tensor
 
 from factweights.errors import MissingExtraError, NotStorableError, OutputError
 from factweights.export import real
+from factweights.export.checking import ask_all
 from factweights.export.folder import read_settings, read_table
-from factweights.export.names import prompts_of
 from factweights.files import whole_file
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
@@ -99,9 +99,7 @@ def to_onnx(
         session = _Session(runtime, tmp, model.config)
         margin, difference = np.full(len(table), np.inf), 0.0
         for template in settings.templates:
-            prompts, _ = prompts_of(tokenizer, vocabulary, table, template)
-            targets = [vocabulary.ids[table.answer[i]] for i in prompts.rows]
-            found = real.answer(session, prompts.ids, targets, tell=on_progress, what="verifying")
+            prompts, found = ask_all(session, tokenizer, vocabulary, table, template, on_progress)
             rows = np.array(prompts.rows)
             margin[rows] = np.minimum(margin[rows], found.margin.numpy())
             difference = max(difference, _difference(session, model, prompts.ids[:COMPARED]))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -45,7 +46,7 @@ class Plan:
         """What the fit should leave for rounding."""
         return self.asked if self.dtype == torch.float32 else COARSE * self.asked
 
-    @property
+    @cached_property
     def values(self) -> Float[Tensor, "m d"]:
         """Unit rows of the answers, rounded as they are saved.
 
@@ -62,7 +63,7 @@ class Plan:
             u = torch.cat([kind, u], 1) / math.sqrt(2)
         return u.to(self.dtype).double()
 
-    @property
+    @cached_property
     def targets(self) -> Int[Tensor, " n"]:
         """Answer of each fact."""
         index = {a: i for i, a in enumerate(self.vocabulary.answers)}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from factweights.studies.recall_capacity import distinct
 from factweights.studies.scaling import against_law, power_law
 from factweights.studies.straight import mean_interval
 
@@ -28,14 +29,17 @@ def _series(data: Data, method: str, recall: float | None = None, label: str = "
     return None
 
 
+def _predicted(series: Data | None, prediction: Callable[[Data], float | None]) -> list[Data]:
+    return [] if series is None else [p for p in series["points"] if p["facts"] > 0 and prediction(p)]
+
+
 def over(
     size: str, prediction: Callable[[Data], float | None], method: str, recall: float, label: str = ""
 ) -> Callable[[Data], Finding | None]:
     """Measured facts over predicted ones, geometric mean over sizes."""
 
     def measure(data: Data) -> Finding | None:
-        series = _series(data, method, recall, label)
-        used = [] if series is None else [p for p in series["points"] if p["facts"] > 0 and prediction(p)]
+        used = _predicted(_series(data, method, recall, label), prediction)
         if not used:
             return None
         law = [float(prediction(p) or 0) for p in used]
@@ -51,8 +55,7 @@ def drift(
     """Exponent in the size of measured over predicted facts: 0 for the right growth."""
 
     def measure(data: Data) -> Finding | None:
-        series = _series(data, method, recall, label)
-        used = [] if series is None else [p for p in series["points"] if p["facts"] > 0 and prediction(p)]
+        used = _predicted(_series(data, method, recall, label), prediction)
         if len({p[size] for p in used}) < 3:
             return None
         ratios = [[n / float(prediction(p) or 0) for n in _facts(p)] for p in used]
@@ -113,8 +116,8 @@ def slope(data: Data) -> Finding | None:
 
 def per_parameter(data: Data) -> Finding | None:
     """Facts for each parameter of fitted transformers, geometric mean."""
-    points = [p for s in data["series"] for p in s["points"] if s["method"] == "fit" and not p["capped"]]
-    used = [p for p in points if p["facts"] > 0]
+    points = distinct(p for s in data["series"] if s["method"] == "fit" for p in s["points"])
+    used = [p for p in points if p["facts"] > 0 and not p["capped"]]
     if not used:
         return None
     runs = [[n / p["parameters"] for n in _facts(p)] for p in used]

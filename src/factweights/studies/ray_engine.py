@@ -51,7 +51,7 @@ class RayEngine(Engine):
             while True:
                 while len(flying) < self.slots + AHEAD and (pack := next(waiting, None)) is not None:
                     gpus = pack[0].gpus
-                    if gpus > (largest := self._largest_gpus()):
+                    if gpus and gpus > (largest := self._largest_gpus()):
                         yield pack, _refused(pack, gpus, largest)
                         continue
                     flying[_task(remote, gpus).remote(pack)] = (pack, time.perf_counter())

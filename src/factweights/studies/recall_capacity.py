@@ -3,7 +3,7 @@
 import math
 from abc import ABC
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, ClassVar
 
@@ -175,7 +175,7 @@ class RecallCapacity(Study, ABC):
                 series.append(
                     self._gathered(s, points) | {"quotient": quotient, "label": self._label(s, quotient)}
                 )
-            every = [p for points in by_quotient.values() for p in points]
+            every = distinct(p for points in by_quotient.values() for p in points)
             overall.append(
                 self._gathered(s, every) | {"label": f"{s.label}, all of them", "points": len(every)}
             )
@@ -252,7 +252,7 @@ class RecallCapacity(Study, ABC):
             "bits_per_parameter": measured["facts"] * math.log2(answers) / shape.parameters,
         }
 
-    def _gathered(self, series: RecallSeries, points: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _gathered(self, series: RecallSeries, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Points with the exponent of facts in parameters; those that hit the largest S or no S left out."""
         used = [p for p in points if p["facts"] > 0 and not p["capped"]]
         facts = [[run["facts"] for run in p["runs"]] for p in used]
@@ -276,6 +276,11 @@ class RecallCapacity(Study, ABC):
             "line": None if line is None else line.to_dict(),
             "per_parameter": middle,
         }
+
+
+def distinct(points: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each transformer once: where d_h is rounded, two quotients have some in common."""
+    return list({(p["d"], p["head_dim"], p["width"]): p for p in points}.values())
 
 
 def quotient_name(quotient: float) -> str:
