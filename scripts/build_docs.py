@@ -42,12 +42,14 @@ KEYS = {
     "edit": "facts, outputs, changed, added, removed, unchanged, recall, changed_recall, others_recall, "
     "removed_recall, kept, min_margin, parameters, bits_per_parameter, method, how, refitted, facts_hash, "
     "weights_hash, table_hash, seconds, out",
-    "compile": "out, facts, outputs, answers, recall, min_margin, min_probability, templates, noise, "
+    "compile": "out, facts, outputs, answers, asked, prompts, never_asked, unasked, recall, "
+    "min_margin, min_probability, templates, noise, "
     "unknown, n_missed, missed, parameters, parameter_groups, bits, bits_per_parameter, bits_per_stored, "
     "turn, leak, dtype, transformers, facts_hash, weights_hash, store, d, heads, head_dim, width, seconds",
     "explain": "prompt, tokens, heads, attention, answer, expected, correct, margin, logits, neurons, "
     "neurons_total, plot",
-    "onnx": "path, facts, recall, min_margin, difference, bytes, onnxruntime, seconds",
+    "onnx": "path, facts, asked, prompts, recall, min_margin, compared, difference, bytes, "
+    "onnxruntime, seconds",
     "capacity": "method, d, d_out, outputs, kind, recall, noise, facts, interval, coverage, bracket, law, "
     "proved, runs, seconds",
     "width": "method, d, d_out, facts, outputs, tied, kind, recall, width, interval, parameters, "

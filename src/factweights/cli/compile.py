@@ -45,7 +45,8 @@ def compile(
         d: Hidden size; else one that suits the names.
         width: Neurons of the MLP; `auto` takes a comfortable number, `smallest` searches.
         dtype: Of the weights, and of the passes that are certified.
-        template: Prompt to verify, such as 'The {relation} of {subject} is'; may be repeated.
+        template: Prompt to verify, such as 'The {relation} of {subject} is', or for one relation 'The capital
+            of {subject} is'; may be repeated. Relations in none of them are asked as '{subject} {relation}'.
         context: Longest prompt, in tokens.
         overwrite: Replace a folder that an earlier `compile` wrote.
         relations: Only the facts with these relations.

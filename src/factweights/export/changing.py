@@ -12,13 +12,16 @@ from safetensors.torch import load_file
 from factweights.editing import TableEdit, edit_table
 from factweights.errors import NotStorableError
 from factweights.export import assembly, real
+from factweights.export.asking import ask_all, complete, said_of, still_suited
 from factweights.export.assembly import Head, State
 from factweights.export.checking import ModelCertificate
 from factweights.export.compiling import DTYPES, write
 from factweights.export.folder import WEIGHTS, Settings, must_be_writable, read_settings, read_table
 from factweights.export.layout import Layout
-from factweights.export.names import BOS, Vocabulary
+from factweights.export.names import TEMPLATES, Vocabulary
 from factweights.export.plans import Plan
+from factweights.facts import FactTable
+from factweights.manifest import some
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 
@@ -31,8 +34,10 @@ class EditedModel(Shown):
         path: the folder.
         certificate: of the whole new table, as reloaded.
         changes: which facts are replaced, removed, added and unchanged.
-        changed_recall, others_recall: of the facts written and of all others; None where there are none.
-        removed_recall: share of the removed facts that still come out: room is made, nothing is erased.
+        changed_recall, others_recall: of the facts written and of all others, asked once more of the folder
+            in its place, in every template; None where there are none.
+        removed_recall: share of the removed facts that still come out in every template: room is made,
+            nothing is erased.
         moved: matrices that differ, with ‖new − old‖ / ‖old‖; the others are the same bit for bit.
         rows_added: tokens that are new.
         how: ``from the weights`` or ``compiled again``; ``unchanged`` where there was nothing to do.
@@ -131,7 +136,7 @@ def edit_compiled(
         seconds = time.perf_counter() - begun
         return EditedModel(path, None, changes, None, None, None, {}, 0, "unchanged", seconds)
     old = load_file(path / WEIGHTS)
-    plan = _plan(settings, changes, old)
+    plan = _plan(settings, changes, old, on_progress)
     in_place = out is None
     try:
         _, certificate, _ = write(plan, target, settings.width, overwrite=in_place, tell=on_progress)
@@ -146,13 +151,14 @@ def edit_compiled(
         _, certificate, _ = write(fresh, target, "auto", overwrite=in_place, tell=on_progress)
         how = "compiled again"
     new = load_file(target / WEIGHTS)
+    changed_recall, others_recall, removed_recall = _recalls(target, changes, on_progress)
     return EditedModel(
         path=target,
         certificate=certificate,
         changes=changes,
-        changed_recall=1.0 if changes.written else None,  # write refuses anything else
-        others_recall=1.0 if changes.untouched else None,
-        removed_recall=_still_there(target, plan.vocabulary, changes),
+        changed_recall=changed_recall,
+        others_recall=others_recall,
+        removed_recall=removed_recall,
         moved=_moved(old, new),
         rows_added=len(plan.vocabulary.tokens) - len(settings.tokens),
         how=how,
@@ -160,10 +166,16 @@ def edit_compiled(
     )
 
 
-def _plan(settings: Settings, changes: TableEdit, state: State) -> Plan:
+def _plan(settings: Settings, changes: TableEdit, state: State, tell: OnProgress) -> Plan:
     old, layout = settings.vocabulary, settings.residual
     templates = tuple(settings.templates)
     vocabulary = Vocabulary.build(changes.table, templates, old)
+    templates = still_suited(templates, vocabulary, changes.table)
+    if gone := [t for t in settings.templates if t not in templates]:
+        tell(Progress(0, None, f"no fact is left that {some(gone)} asks for; left out of what is verified"))
+    templates, unasked = complete(templates, vocabulary, changes.table)
+    if unasked:
+        tell(Progress(0, None, f"{said_of(unasked)}; {templates[-1]!r} is added, for all facts"))
     if layout.store == "mlp":
         start = assembly.memory_in(layout, state)
     else:
@@ -197,14 +209,19 @@ def _must_have_room(layout: Layout, old: Vocabulary, new: Vocabulary) -> None:
         )
 
 
-def _still_there(path: Path, vocabulary: Vocabulary, changes: TableEdit) -> float | None:
-    if not changes.removed:
-        return None
-    model, _ = real.load(path)
-    rows = [list(changes.before)[i] for i in changes.removed]
-    ids = [[vocabulary.ids[BOS], *vocabulary.of((s, r))] for s, r, _ in rows]
-    found = real.answer(model, ids, vocabulary.of(a for _, _, a in rows))
-    return found.recall
+def _recalls(
+    path: Path, changes: TableEdit, tell: OnProgress
+) -> tuple[float | None, float | None, float | None]:
+    """Of the facts written, of all others and of those removed, from the folder as anybody would load it."""
+    settings = read_settings(path, check=False)
+    model, tokenizer = real.load(path)
+    asked = ask_all(model, tokenizer, settings.vocabulary, changes.table, settings.templates, tell)
+    old = None
+    if changes.removed:
+        gone = FactTable.from_rows([list(changes.before)[i] for i in changes.removed])
+        suited = [t for t in settings.templates if "{relation}" in t] or [TEMPLATES[0]]
+        old = ask_all(model, tokenizer, settings.vocabulary, gone, suited, tell).recall()
+    return asked.recall(changes.written), asked.recall(changes.untouched), old
 
 
 def _moved(old: State, new: State) -> dict[str, float]:

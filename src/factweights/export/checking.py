@@ -11,10 +11,11 @@ import numpy as np
 from factweights import theory
 from factweights.certificate import Missed
 from factweights.export import real
+from factweights.export.asking import ask_all, said_of
 from factweights.export.assembly import leak, turn
 from factweights.export.folder import WEIGHTS
 from factweights.export.layout import Layout
-from factweights.export.names import BOS, UNK, Prompts, Vocabulary, prompts_of
+from factweights.export.names import BOS, UNK, Vocabulary
 from factweights.facts import FactTable
 from factweights.manifest import sha256
 from factweights.progress import OnProgress, silent
@@ -33,7 +34,10 @@ class ModelCertificate(Shown):
     Attributes:
         facts, outputs: facts, and the tokens they compete with: the whole vocabulary.
         answers: distinct answers.
-        recall: share of facts whose answer has the largest logit at the end of every template's prompt.
+        asked: how many facts were asked in at least one template; ``prompts`` were asked in all.
+        never_asked: relation ↦ its facts that no template asks. They do not count as recalled.
+        recall: share of all facts that were asked, and whose answer had the largest logit at the end of every
+            prompt.
         min_margin: smallest logit of a right answer less the largest other one, in nats.
         min_probability: smallest probability of a right answer.
         templates: for each, its facts, recall and smallest margin.
@@ -51,6 +55,9 @@ class ModelCertificate(Shown):
     facts: int
     outputs: int
     answers: int
+    asked: int
+    prompts: int
+    never_asked: dict[str, int]
     recall: float
     min_margin: float
     min_probability: float
@@ -83,7 +90,10 @@ class ModelCertificate(Shown):
             ("facts", f"{self.facts:,} among {self.outputs:,} tokens, {self.answers:,} of them answers"),
             ("recall", f"{self.recall:.6g} ({self.n_missed:,} missed)"),
             ("min margin", f"{self.min_margin:.3g} nats; probability at least {self.min_probability:.3g}"),
+            ("asked", f"{self.asked:,} facts in {self.prompts:,} prompts of {len(self.templates)} templates"),
         ]
+        if self.never_asked:
+            lines.append(("never asked", said_of(self.never_asked)))
         for template, found in self.templates.items():
             said = f"recall {found['recall']:.6g} of {found['facts']:,.0f}, margin {found['min_margin']:.3g}"
             lines.append(("template", f"{template!r}: {said}"))
@@ -114,21 +124,8 @@ def check_model(
     """Load the folder as anybody would and ask for every fact in every template."""
     begun = time.perf_counter()
     model, tokenizer = real.load(folder)
-    by_template: dict[str, dict[str, float]] = {}
-    margin, chance = np.full(len(table), np.inf), np.zeros(len(table))
-    best = np.zeros(len(table), dtype=np.int64)
-    for template in templates:
-        prompts, found = ask_all(model, tokenizer, vocabulary, table, template, tell)
-        rows, here = np.array(prompts.rows), found.margin.numpy()
-        by_template[template] = {
-            "facts": len(rows),
-            "recall": found.recall,
-            "min_margin": float(here.min()),
-        }
-        worse = here < margin[rows]
-        margin[rows[worse]], best[rows[worse]] = here[worse], found.best.numpy()[worse]
-        chance[rows] = np.minimum(chance[rows], found.log_probability.numpy())
-    wrong = np.flatnonzero(~(margin > 0))
+    asked = ask_all(model, tokenizer, vocabulary, table, templates, tell)
+    wrong = np.flatnonzero(~asked.right)
     groups = count(model)
     bits = theory.fano_bits(len(table), len(table.answers), len(wrong) / len(table))
     stored = groups["mlp"] if layout.store == "mlp" else groups["attention"]
@@ -136,15 +133,19 @@ def check_model(
         facts=len(table),
         outputs=len(vocabulary.tokens),
         answers=len(table.answers),
+        asked=int((asked.times > 0).sum()),
+        prompts=int(asked.times.sum()),
+        never_asked=asked.never,
         recall=1 - len(wrong) / len(table),
-        min_margin=float(margin.min()),
-        min_probability=float(np.exp(chance.min())),
-        templates=by_template,
+        min_margin=asked.min_margin,
+        min_probability=float(np.exp(asked.min_log_probability)),
+        templates=asked.templates,
         noise=_noise(model, table, vocabulary, seed),
         unknown=_unknown(model, table, vocabulary, seed),
         n_missed=len(wrong),
         missed=tuple(
-            _missed(table, vocabulary, int(i), int(best[i]), float(margin[i])) for i in wrong[:LISTED]
+            _missed(table, vocabulary, int(i), int(asked.best[i]), float(asked.margin[i]))
+            for i in wrong[:LISTED]
         ),
         parameters=sum(groups.values()),
         parameter_groups=groups,
@@ -161,15 +162,6 @@ def check_model(
     )
 
 
-def ask_all(
-    model: Any, tokenizer: Any, vocabulary: Vocabulary, table: FactTable, template: str, tell: OnProgress
-) -> tuple[Prompts, real.Answered]:
-    """Every fact that a template suits, asked of anything that is called as transformers' model is."""
-    prompts, _ = prompts_of(tokenizer, vocabulary, table, template)
-    targets = vocabulary.of(table.answer[i] for i in prompts.rows)
-    return prompts, real.answer(model, prompts.ids, targets, tell=tell, what="verifying")
-
-
 def count(model: Any) -> dict[str, int]:
     """Scalars of a checkpoint by group."""
     groups = dict.fromkeys([*GROUPS.values(), "norms"], 0)
@@ -181,7 +173,8 @@ def count(model: Any) -> dict[str, int]:
 
 def _missed(table: FactTable, vocabulary: Vocabulary, row: int, best: int, margin: float) -> Missed:
     key = f"{table.subject[row]} {table.relation[row]}"
-    return Missed(row, key, table.answer[row], vocabulary.tokens[best], margin)
+    answered = vocabulary.tokens[best] if best >= 0 else "never asked"
+    return Missed(row, key, table.answer[row], answered, margin)
 
 
 def _noise(model: Any, table: FactTable, vocabulary: Vocabulary, seed: int) -> dict[str, float]:

@@ -13,6 +13,7 @@ from safetensors.torch import save
 
 from factweights.errors import NotStorableError, SettingError
 from factweights.export import assembly, real
+from factweights.export.asking import complete, said_of
 from factweights.export.assembly import Clean, Head, State
 from factweights.export.card import card
 from factweights.export.checking import ModelCertificate, check_model
@@ -54,6 +55,7 @@ class Compiled(Shown):
         certificate: of the folder as it was reloaded.
         layout: of the residual stream.
         width: neurons of the MLP.
+        unasked: relation ↦ its facts that no template given asks for; one more template was added for them.
         seconds: everything together.
     """
 
@@ -61,12 +63,14 @@ class Compiled(Shown):
     certificate: ModelCertificate
     layout: Layout
     width: int
+    unasked: dict[str, int]
     seconds: float = field(compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
         shape = {"store": self.layout.store, "d": self.layout.hidden, "heads": self.layout.heads}
         shape |= {"head_dim": self.layout.head_dim, "width": self.width}
+        shape |= {"unasked": self.unasked}
         return {"out": str(self.path), **self.certificate.to_dict(), **shape, "seconds": self.seconds}
 
     def lines(self) -> list[tuple[str, str]]:
@@ -74,6 +78,9 @@ class Compiled(Shown):
         layout = self.layout
         shape = f"d = {layout.hidden}, {layout.heads} heads of {layout.head_dim}, MLP of {self.width:,}"
         lines = [*self.certificate.lines(), ("shape", f"facts in the {layout.store}; {shape}")]
+        if self.unasked:
+            added = list(self.certificate.templates)[-1]
+            lines.append(("template", f"{said_of(self.unasked)}; {added!r} was added"))
         return [*lines, ("seconds", f"{self.seconds:.3g} in all")]
 
 
@@ -100,7 +107,8 @@ def compile_table(
         d: hidden size; None takes one that suits the names.
         width: of the MLP; ``auto`` a comfortable one, widened until it does, ``smallest`` a searched one.
         dtype: of the weights, and of the forward passes that are certified.
-        templates: prompts to verify, with ``{subject}`` and ``{relation}``.
+        templates: prompts to verify, with ``{subject}`` and ``{relation}``, or the name of one relation. If
+            some relation is in none of them, ``{subject} {relation}`` is added, and said to be.
         context: longest prompt, in tokens.
         seed: of codes, answers' rows and fit.
         overwrite: replace a compiled model that is there.
@@ -110,7 +118,7 @@ def compile_table(
         NotStorableError: the given size does not hold the table, with the size that should; or the table
             cannot be stored in attention at all, with the facts that contradict each other.
         FactsError: names that no prompt can tell apart.
-        SettingError: a size, dtype or template that means nothing.
+        SettingError: a size, dtype or template that means nothing, or a template that names no relation.
         OutputError: the folder cannot be written.
         MissingExtraError: transformers is not installed.
     """
@@ -126,11 +134,14 @@ def compile_table(
     if store == "attention" and width != "auto":
         raise SettingError("with facts in attention there is no width to choose; leave it out")
     vocabulary = Vocabulary.build(table, templates)
+    templates, unasked = complete(templates, vocabulary, table)
+    if unasked:
+        on_progress(Progress(0, None, f"{said_of(unasked)}; {templates[-1]!r} is added, for all facts"))
     names = (vocabulary.subjects, vocabulary.relations, vocabulary.answers)
     layout = layout_for(store, len(table), *map(len, names), d=d)
     plan = Plan(table, vocabulary, layout, templates, numbers, context, seed)
     path, certificate, neurons = write(plan, out, width, overwrite=overwrite, tell=on_progress)
-    return Compiled(path, certificate, layout, neurons, time.perf_counter() - begun)
+    return Compiled(path, certificate, layout, neurons, unasked, time.perf_counter() - begun)
 
 
 def write(
@@ -241,6 +252,8 @@ def _shortfall(plan: Plan, c: ModelCertificate, width: int) -> str:
         f"recall {c.recall:.4f}, not 1: {c.n_missed:,} of {c.facts:,} facts missed in {c.dtype}, smallest "
         f"margin {c.min_margin:.2g} nats"
     )
+    if c.never_asked:
+        return f"{reached}, as {said_of(c.never_asked)}; give one with {{relation}}"
     layout = plan.layout
     if layout.store == "attention":
         return (

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from factweights.errors import SettingError
 from factweights.export import real
+from factweights.export.asking import asked_as
 from factweights.export.folder import Settings, read_settings, read_table
-from factweights.export.names import fill
+from factweights.facts.readers import text
 from factweights.show import Shown
 
 NEURONS = 8
@@ -88,13 +89,13 @@ def explain(
 
     Args:
         path: what ``compile`` wrote.
-        subject, relation: of a fact of the table.
-        prompt: a text of your own around both names; None takes the first template.
+        subject, relation: of a fact of the table, up to surrounding whitespace and Unicode form.
+        prompt: a text of your own around both names; None takes the first template that suits the relation.
         top: how many tokens to list.
 
     Raises:
         UnknownNameError: no such fact, with the nearest name.
-        SettingError: a ``top`` below 1, or a prompt that is too long.
+        SettingError: a ``top`` below 1, or a prompt that is too long or does not name these two alone.
         FileFormatError: not a folder of ``compile``.
     """
     if top < 1:
@@ -102,12 +103,7 @@ def explain(
     settings, table = read_settings(path, check=False), read_table(path)
     expected = table.lookup(subject, relation)
     model, tokenizer = real.load(path, attention="eager")
-    said = fill(settings.templates[0], subject, relation) if prompt is None else prompt
-    ids = tokenizer(said).input_ids
-    if len(ids) > settings.context:
-        raise SettingError(
-            f"the prompt has {len(ids):,} tokens, the context {settings.context:,}; shorten it"
-        )
+    said, ids = asked_as(tokenizer, settings, text(subject), text(relation), prompt)
     return _taken_apart(model, settings, ids, said, expected, top)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from factweights.errors import MissingExtraError, NotStorableError, OutputError
 from factweights.export import real
-from factweights.export.checking import ask_all
+from factweights.export.asking import ask_all, complete, said_of
 from factweights.export.folder import read_settings, read_table
 from factweights.files import whole_file
 from factweights.progress import OnProgress, Progress, silent
@@ -32,10 +32,12 @@ class OnnxModel(Shown):
 
     Attributes:
         path: the file.
-        facts: how many were asked for, in every template.
-        recall: share whose answer has the largest logit in all of them.
+        facts: of the table.
+        asked: how many of them were asked in at least one template; ``prompts`` were asked in all.
+        recall: share of all facts that were asked, and whose answer had the largest logit in every prompt.
         min_margin: smallest logit of a right answer less the largest other one, in nats.
-        difference: largest difference of a logit from transformers', both in float32.
+        difference: largest difference of a logit from transformers', both in float32, over the ``compared``
+            prompts of all templates whose logits were compared.
         bytes: of the file.
         onnxruntime: its version.
         seconds: everything together.
@@ -43,8 +45,11 @@ class OnnxModel(Shown):
 
     path: Path
     facts: int
+    asked: int
+    prompts: int
     recall: float
     min_margin: float
+    compared: int
     difference: float
     bytes: int
     onnxruntime: str
@@ -57,10 +62,13 @@ class OnnxModel(Shown):
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
         return [
-            ("facts", f"{self.facts:,}"),
+            ("facts", f"{self.facts:,}, {self.asked:,} of them asked, in {self.prompts:,} prompts"),
             ("recall", f"{self.recall:.6g}"),
             ("min margin", f"{self.min_margin:.3g} nats"),
-            ("logits", f"within {self.difference:.2g} of transformers', in float32"),
+            (
+                "logits",
+                f"within {self.difference:.2g} of transformers', in float32, over {self.compared:,} prompts",
+            ),
             ("measured", f"onnxruntime {self.onnxruntime}, {self.bytes / 1e6:.3g} MB, {self.seconds:.3g} s"),
         ]
 
@@ -97,24 +105,25 @@ def to_onnx(
         on_progress(Progress(0, None, "exporting"))
         _export(model, tmp)
         session = _Session(runtime, tmp, model.config)
-        margin, difference = np.full(len(table), np.inf), 0.0
-        for template in settings.templates:
-            prompts, found = ask_all(session, tokenizer, vocabulary, table, template, on_progress)
-            rows = np.array(prompts.rows)
-            margin[rows] = np.minimum(margin[rows], found.margin.numpy())
-            difference = max(difference, _difference(session, model, prompts.ids[:COMPARED]))
-        recall = float((margin > 0).mean())
+        templates, _ = complete(settings.templates, vocabulary, table)
+        asked = ask_all(session, tokenizer, vocabulary, table, templates, on_progress)
+        difference = float(np.max([_difference(session, model, p.ids[:COMPARED]) for p in asked.prompts]))
+        recall = float(asked.right.mean())
         if recall < 1:
+            never = f"; {said_of(asked.never)}" if asked.never else ""
             raise NotStorableError(
                 f"onnxruntime {runtime.__version__} recalls {recall:.6g} of {len(table):,} facts, smallest "
-                f"margin {margin.min():.2g} nats, logits within {difference:.2g} of transformers'; compile "
-                "with more width"
+                f"margin {asked.min_margin:.2g} nats, logits within {difference:.2g} of transformers'{never}"
+                "; compile again" + ("" if asked.never else ", with more width")
             )
     return OnnxModel(
         path=out,
         facts=len(table),
         recall=recall,
-        min_margin=float(margin.min()),
+        min_margin=asked.min_margin,
+        asked=int((asked.times > 0).sum()),
+        prompts=int(asked.times.sum()),
+        compared=sum(len(p.ids[:COMPARED]) for p in asked.prompts),
         difference=difference,
         bytes=out.stat().st_size,
         onnxruntime=runtime.__version__,
@@ -179,11 +188,11 @@ class _Session:
 
 @torch.no_grad()
 def _difference(session: _Session, model: Any, prompts: Any) -> float:
-    worst = 0.0
+    found = []
     for prompt in prompts:
         ids = torch.tensor([list(prompt)])
-        worst = max(worst, float((session(input_ids=ids).logits - model(input_ids=ids).logits).abs().max()))
-    return worst
+        found.append(float((session(input_ids=ids).logits - model(input_ids=ids).logits).abs().max()))
+    return float(np.max(found))  # a NaN stays one, and of no prompts there is no largest
 
 
 @contextlib.contextmanager
