@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import factweights as fw
-from factweights.verify import margins
+from factweights.certificates import margins
 
 VERIFY_N, VERIFY_D = 20_000, 256
 

@@ -15,13 +15,13 @@ from collections.abc import Callable
 
 import torch
 
+from factweights.certificates import verify
 from factweights.facts import Associations
 from factweights.methods.base import Method
 from factweights.methods.encoder_decoder import EncoderDecoder
 from factweights.methods.gated_hebbian import GatedHebbian
 from factweights.methods.hermite_ntk import HermiteNTK
 from factweights.methods.random_features import RandomFeatures
-from factweights.verify import verify
 
 SIZES = ((32, 64), (32, 128), (32, 256), (64, 512))
 Make = Callable[[int], Method]

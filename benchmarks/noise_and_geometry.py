@@ -15,6 +15,7 @@ import torch
 
 from factweights import theory
 from factweights.capacity import capacity, probe, smallest_width, threshold
+from factweights.certificates import verify
 from factweights.errors import MissingExtraError, NotStorableError
 from factweights.facts import Associations, minilm_embeddings
 from factweights.methods import (
@@ -29,7 +30,6 @@ from factweights.methods import (
     RandomFeatures,
     Ridge,
 )
-from factweights.verify import verify
 
 RECALL = 0.99
 NOISES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from factweights.certificates import verify_prompts
 from factweights.errors import NotStorableError
 from factweights.facts import RecallTask
 from factweights.methods.recall import AttentionMLP, AttentionOnly, TransformerFit
-from factweights.prompt_certificate import verify_prompts
 
 SIZES = ((16, 16), (24, 24), (64, 16), (32, 32), (48, 48))
 # d, H d_h / d, m / d, and a load that is known to fit, to begin with

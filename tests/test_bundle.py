@@ -327,7 +327,7 @@ def test_another_table_that_does_not_fit():
 
 
 def test_verify_runs_again_on_any_table():
-    pytest.importorskip("factweights.verify")
+    pytest.importorskip("factweights.certificates")
     b = bundle()
     assert b.verify().recall == 1.0
     assert b.verify(b.table.head(2)).recall == 1.0

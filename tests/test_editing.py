@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from factweights.bundle import Bundle
+from factweights.certificates import verify
 from factweights.cli import run
 from factweights.editing import edit, edit_facts, edit_named, edit_table, read_changes
 from factweights.errors import (
@@ -24,7 +25,6 @@ from factweights.facts import Associations, FactTable
 from factweights.memories import LinearMemory
 from factweights.methods import ExactLinear, GatedFit, Hebbian, LowRankFit, Ridge
 from factweights.storing import store_table
-from factweights.verify import verify
 
 ROOT = Path(__file__).resolve().parent.parent
 CITIES = [f"city {i}" for i in range(40)]

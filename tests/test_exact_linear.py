@@ -9,11 +9,10 @@ from scipy.optimize import linprog, minimize_scalar
 
 import factweights as fw
 from factweights import theory
-from factweights.certificate import Witness
+from factweights.certificates import Witness, margin_bound, margins, verify
 from factweights.errors import SettingError, ShapeError
 from factweights.methods.cone import ConeLoss
 from factweights.methods.whiten import Whitened
-from factweights.verify import margin_bound, margins, verify
 
 
 def constraint_rows(facts: fw.Associations) -> np.ndarray:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import factweights as fw
+from factweights.certificates import margins, relative_margins
 from factweights.errors import SettingError, ShapeError
 from factweights.facts.embeddings import Kind
 from factweights.methods.candidates import Listed, Sampled, hardest
@@ -14,7 +15,6 @@ from factweights.methods.fitting import LayeredLoss
 from factweights.methods.hinge import Hinge
 from factweights.methods.layers import GatedLayers, Layers, MLPLayers
 from factweights.methods.whiten import Whitened
-from factweights.verify import margins, relative_margins
 
 
 def plain_hinge(z: torch.Tensor, targets: torch.Tensor, goals: list[float] | None = None) -> float:

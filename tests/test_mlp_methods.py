@@ -10,6 +10,7 @@ import torch
 from jaxtyping import TypeCheckError
 
 from factweights import theory
+from factweights.certificates import margin_bound, margins, verify
 from factweights.errors import SettingError
 from factweights.facts import Associations
 from factweights.methods import decodability as decodability_module
@@ -24,7 +25,6 @@ from factweights.methods.hermite_ntk import HermiteNTK
 from factweights.methods.paper_adam_mlp import PaperAdamMLP
 from factweights.methods.random_features import RandomFeatures
 from factweights.methods.readout import raw_readout, ridge_readout
-from factweights.verify import margin_bound, margins, verify
 
 EVERY = [
     HermiteNTK(64),

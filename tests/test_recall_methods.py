@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import factweights as fw
+from factweights.certificates import prompt_margins, verify_prompts
 from factweights.errors import NotStorableError, SettingError, ShapeError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
@@ -17,7 +18,6 @@ from factweights.methods.recall.lookups import LookupFit, LookupShape, raw_sums
 from factweights.methods.recall.mixed import MixedFit, MixedWeights, mixed_directions, write_mixed
 from factweights.methods.recall.polish import PromptLoss
 from factweights.methods.recall.selectors import balanced_groups, select
-from factweights.prompt_certificate import prompt_margins, verify_prompts
 
 TASK = RecallTask.random(8, 6, 4, length=12)
 

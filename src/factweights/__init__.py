@@ -81,20 +81,21 @@ _HOMES = {
         "TransformerFit",
     ),
     "factweights.planning": ("Plan", "plan"),
-    "factweights.prompt_certificate": ("PromptCertificate", "verify_prompts"),
     "factweights.storing": ("Stored", "store_table"),
-    "factweights.verify": (
+    "factweights.certificates": (
         "Certificate",
+        "PromptCertificate",
         "Witness",
         "margin_bound",
         "margins",
         "noise_recall",
         "relative_margins",
         "verify",
+        "verify_prompts",
     ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-_FLOORS = ("dynamics", "errors", "facts", "memories", "methods", "plots", "studies", "theory")
+_FLOORS = ("certificates", "dynamics", "errors", "facts", "memories", "methods", "plots", "studies", "theory")
 
 __all__ = [*sorted(_HOME), "theory"]  # pyright: ignore[reportUnsupportedDunderAll]
 
@@ -110,6 +111,15 @@ if TYPE_CHECKING:
     from factweights.capacity import smallest_transformer as smallest_transformer
     from factweights.capacity import smallest_width as smallest_width
     from factweights.capacity import width as width
+    from factweights.certificates import Certificate as Certificate
+    from factweights.certificates import PromptCertificate as PromptCertificate
+    from factweights.certificates import Witness as Witness
+    from factweights.certificates import margin_bound as margin_bound
+    from factweights.certificates import margins as margins
+    from factweights.certificates import noise_recall as noise_recall
+    from factweights.certificates import relative_margins as relative_margins
+    from factweights.certificates import verify as verify
+    from factweights.certificates import verify_prompts as verify_prompts
     from factweights.dynamics import Descent as Descent
     from factweights.dynamics import Flow as Flow
     from factweights.dynamics import WatchedTraining as WatchedTraining
@@ -165,17 +175,8 @@ if TYPE_CHECKING:
     from factweights.methods.recall import TransformerFit as TransformerFit
     from factweights.planning import Plan as Plan
     from factweights.planning import plan as plan
-    from factweights.prompt_certificate import PromptCertificate as PromptCertificate
-    from factweights.prompt_certificate import verify_prompts as verify_prompts
     from factweights.storing import Stored as Stored
     from factweights.storing import store_table as store_table
-    from factweights.verify import Certificate as Certificate
-    from factweights.verify import Witness as Witness
-    from factweights.verify import margin_bound as margin_bound
-    from factweights.verify import margins as margins
-    from factweights.verify import noise_recall as noise_recall
-    from factweights.verify import relative_margins as relative_margins
-    from factweights.verify import verify as verify
 
 
 def __getattr__(name: str) -> Any:

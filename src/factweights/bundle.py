@@ -264,9 +264,9 @@ class Bundle:
     def verify(self, table: FactTable | None = None, **settings: Any) -> Any:
         """Run ``verify`` again on the real forward pass, against what was stored or against another table.
 
-        Settings as in :func:`factweights.verify`; errors as in :meth:`facts_of`.
+        Settings as in :func:`factweights.certificates.verify`; errors as in :meth:`facts_of`.
         """
-        from factweights.verify import verify
+        from factweights.certificates import verify
 
         return verify(self.memory, self.facts if table is None else self.facts_of(table), **settings)
 

@@ -11,7 +11,7 @@ import torch
 
 from factweights.bundle import Bundle
 from factweights.capacity import Smallest, law_d, smallest_d, smallest_rank, smallest_width
-from factweights.certificate import Certificate
+from factweights.certificates import Certificate, verify
 from factweights.errors import NotStorableError, OutputError, SettingError
 from factweights.facts import Associations, FactTable
 from factweights.facts.embeddings import Kind
@@ -21,7 +21,6 @@ from factweights.methods import ExactLinear, Method
 from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
-from factweights.verify import verify
 
 USUAL_D = 64  # where a width is searched and no dimension is given
 NEIGHBOURS = 1 << 18  # facts × answers up to which a size is searched to the last step

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from factweights.capacity.results import Probe, Verdict
+from factweights.certificates import noise_recall, verify
 from factweights.errors import SettingError
 from factweights.facts import Associations
 from factweights.methods import ExactLinear, Method
 from factweights.methods.random_features import RandomFeatures
-from factweights.verify import noise_recall, verify
 
 
 def probe(

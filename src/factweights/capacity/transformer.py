@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from factweights.certificates import verify_prompts
 from factweights.errors import NotStorableError, SettingError
 from factweights.facts import RecallTask
 from factweights.methods.recall import RecallMethod, RecallSolution
 from factweights.progress import OnProgress, Progress, silent
-from factweights.prompt_certificate import verify_prompts
 from factweights.searching import threshold
 
 TOLERANCE = 0.04

@@ -70,9 +70,9 @@ def transformer(
     """
     import time
 
+    from factweights.certificates import verify_prompts
     from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
-    from factweights.prompt_certificate import verify_prompts
 
     begun = time.perf_counter()
     task = recall_task(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from factweights import theory
 from factweights.bundle import Bundle
-from factweights.certificate import Certificate
+from factweights.certificates import Certificate, margins, verify
 from factweights.editing.named import edit_named
 from factweights.editing.table import Pair, TableEdit, edit_table
 from factweights.editing.writing import How, method_of, write
@@ -22,7 +22,6 @@ from factweights.methods import Method
 from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
-from factweights.verify import margins, verify
 
 _HOW: dict[How, str] = {
     "warm start": "from the weights as they were",

@@ -7,7 +7,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from factweights.bundle import Bundle
-from factweights.certificate import Certificate
+from factweights.certificates import Certificate, verify
 from factweights.editing.table import TableEdit
 from factweights.errors import SettingError, ShapeError
 from factweights.facts import Associations
@@ -15,7 +15,6 @@ from factweights.memories import LinearMemory, Memory
 from factweights.methods import Hebbian, Method, method_named
 from factweights.methods.hebbian import hebbian_matrix
 from factweights.progress import OnProgress, Progress, silent
-from factweights.verify import verify
 
 How = Literal["warm start", "closed form", "stored again", "unchanged"]
 

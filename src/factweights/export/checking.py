@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from factweights import theory
-from factweights.certificate import Missed
+from factweights.certificates import Missed
 from factweights.export import real
 from factweights.export.asking import ask_all, said_of
 from factweights.export.assembly import leak, turn

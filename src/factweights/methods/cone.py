@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from factweights.verify import weighted_rows
+from factweights.certificates import weighted_rows
 
 BLOCK_ELEMENTS = 1 << 22  # scores held at once; 16 MiB in float32 stays near the cache
 

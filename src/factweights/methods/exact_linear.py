@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factweights import theory
+from factweights.certificates import Witness, margins
 from factweights.errors import SettingError, ShapeError
 from factweights.facts import Associations
 from factweights.memories import LinearMemory
@@ -19,7 +20,6 @@ from factweights.methods.lbfgs import minimise
 from factweights.methods.whiten import Whitened
 from factweights.progress import OnProgress, Progress, silent
 from factweights.threads import one_thread_if_small
-from factweights.verify import Witness, margins
 
 FLOAT64_SCORES = 1 << 20  # up to this many scores float64 costs next to nothing
 FLOAT32_FLOOR = 3e-5  # ‖G‖ / Σλ at which float32 rounding begins to show

@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from factweights.certificates import noise_recall, relative_margins, verify
 from factweights.errors import SettingError
 from factweights.facts import Associations
 from factweights.memories import Memory
-from factweights.verify import noise_recall, relative_margins, verify
 
 FRESH = 7_919  # added to the seed of a fit for the draw of key noise that judges it
 

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from factweights.certificates import prompt_margins
 from factweights.errors import NotStorableError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
@@ -16,7 +17,6 @@ from factweights.methods.recall.base import RecallSolution, drawn_model
 from factweights.methods.recall.lookups import LookupFit, Lookups, LookupShape, raw_sums
 from factweights.methods.recall.selectors import Selectors
 from factweights.progress import OnProgress, silent
-from factweights.prompt_certificate import prompt_margins
 from factweights.searching import threshold
 
 SHARPNESS = 25.0  # β: e^{−0.9 β} times 29 noise tokens is 5e-9

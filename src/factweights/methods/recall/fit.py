@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from factweights.certificates import verify_prompts
 from factweights.errors import SettingError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
@@ -20,7 +21,6 @@ from factweights.methods.recall.mixed import MixedFit, mixed_directions, write_m
 from factweights.methods.recall.polish import polish
 from factweights.methods.recall.selectors import Selectors
 from factweights.progress import OnProgress, silent
-from factweights.prompt_certificate import verify_prompts
 
 BLUNT = 6.0  # sharpness to begin with where groups cannot be told apart: gradients must still reach them
 TEST_DRAWS = 4

@@ -1,10 +1,7 @@
-"""What ``verify`` hands back, and the multipliers that can refute a matrix."""
+"""What ``verify`` hands back."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
-
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from factweights.show import Shown
 
@@ -21,19 +18,6 @@ class Missed:
 
 
 @dataclass(frozen=True)
-class Witness:
-    """What refutes a matrix: multipliers ``weight`` ≥ 0 of "fact ``row`` scores above output ``col``".
-
-    By Gordan's theorem, if Σ λ_iy (v_f(i) − v_y) k_iᵀ = G with λ ≥ 0 and Σ λ = 1, then no W with ‖W‖_F = 1
-    has a margin above ‖G‖_F: the smallest of the margins is at most their λ-average, ⟨W, G⟩.
-    """
-
-    row: Int[Tensor, " a"]
-    col: Int[Tensor, " a"]
-    weight: Float[Tensor, " a"]
-
-
-@dataclass(frozen=True)
 class Certificate(Shown):
     """What ``verify`` found.
 
@@ -42,7 +26,7 @@ class Certificate(Shown):
         recall: share of facts whose margin exceeds the rounding error of their scores; ties are misses.
         min_margin: smallest margin ⟨v_f(i), F(k_i)⟩ − max_y ⟨v_y, F(k_i)⟩ over all facts.
         min_relative_margin: smallest margin over ‖F(k_i)‖ max_y ‖v_y‖, see
-            :func:`factweights.verify.relative_margins`; it compares memories of all kinds.
+            :func:`factweights.certificates.relative_margins`; it compares memories of all kinds.
         weight_norm: Frobenius norm of all weights; ``min_margin / weight_norm`` compares linear memories.
         missed: the first of the facts not recalled, worst margin first; ``n_missed`` counts all.
         top_k: recall when the answer may be any of the k best, for each k asked for.

@@ -1,0 +1,22 @@
+"""Is it there? Exact margins, recall, witnesses, and the margin over all prompts of a recall transformer."""
+
+from factweights.certificates.certificate import Certificate, Missed
+from factweights.certificates.prompts import PromptCertificate, prompt_margins, verify_prompts
+from factweights.certificates.recall import verify
+from factweights.certificates.streaming import margins, noise_recall, relative_margins
+from factweights.certificates.witness import Witness, margin_bound, weighted_rows
+
+__all__ = [
+    "Certificate",
+    "Missed",
+    "PromptCertificate",
+    "Witness",
+    "margin_bound",
+    "margins",
+    "noise_recall",
+    "prompt_margins",
+    "relative_margins",
+    "verify",
+    "verify_prompts",
+    "weighted_rows",
+]
