@@ -59,8 +59,17 @@ def test_the_package_says_that_it_is_typed():
 
 
 def test_the_data_of_the_package_is_where_it_is_read():
-    data = {p.relative_to(SOURCE).as_posix() for p in SOURCE.rglob("*") if p.suffix in (".json", ".jinja")}
-    assert data == {"planning/constants.json", "plots/report.html.jinja", "studies/paces.json"}
+    data = {
+        p.relative_to(SOURCE).as_posix()
+        for p in SOURCE.rglob("*")
+        if p.suffix in (".json", ".jinja", ".toml")
+    }
+    assert data == {
+        "models/wordings.toml",
+        "planning/constants.json",
+        "plots/report.html.jinja",
+        "studies/paces.json",
+    }
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
@@ -71,7 +80,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     (wheel,) = tmp_path.iterdir()
     held = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in held} == {"factweights"}
-    shipped = [p for p in SOURCE.rglob("*") if p.suffix in (".py", ".json", ".jinja", ".typed")]
+    shipped = [p for p in SOURCE.rglob("*") if p.suffix in (".py", ".json", ".jinja", ".toml", ".typed")]
     sources = {p.relative_to(SOURCE.parent).as_posix() for p in shipped}
     assert sources <= set(held)
     (entry,) = (zipfile.ZipFile(wheel).read(n).decode() for n in held if n.endswith("entry_points.txt"))

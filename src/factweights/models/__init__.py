@@ -1,0 +1,1 @@
+"""Put facts into real language models, and ask them what they know."""
