@@ -39,9 +39,9 @@ KEYS = {
     "verify": "facts, outputs, recall, min_margin, min_relative_margin, weight_norm, n_missed, missed, "
     "top_k, noise_recall, parameters, parameter_groups, bits, bits_per_parameter, margin_bound, dtype, "
     "device, facts_hash, weights_hash, seed, seconds",
-    "edit": "facts, outputs, changed, added, removed, unchanged, recall, changed_recall, others_recall, "
-    "removed_recall, kept, min_margin, parameters, bits_per_parameter, method, how, refitted, facts_hash, "
-    "weights_hash, table_hash, seconds, out",
+    "edit": "facts, outputs, changed, added, removed, unchanged, new_subjects, new_relations, new_answers, "
+    "recall, changed_recall, others_recall, removed_recall, kept, min_margin, parameters, "
+    "bits_per_parameter, method, how, refitted, facts_hash, weights_hash, table_hash, seconds, out",
     "compile": "out, facts, outputs, answers, asked, prompts, never_asked, unasked, recall, "
     "min_margin, min_probability, templates, noise, "
     "unknown, n_missed, missed, parameters, parameter_groups, bits, bits_per_parameter, bits_per_stored, "

@@ -15,6 +15,7 @@ from factweights.editing import edit, edit_facts, edit_named, edit_table, read_c
 from factweights.errors import (
     ConflictError,
     FactsError,
+    NewNameError,
     NotStorableError,
     OutputError,
     SettingError,
@@ -122,7 +123,7 @@ def test_impossible_rows_are_explained(settings, error, said):
 
 
 def test_a_table_is_edited_by_name():
-    plan = edit_table(TABLE, set=[MOVED, NEW, ("country 1", "capital", " city 1 ")], remove=[GONE])
+    plan = edit_table(TABLE, set=[MOVED, NEW, ("country 1", "capital", " city 1 ")], remove=[GONE], add=True)
     rows = [(s, r, "city 9" if s == "country 3" else a) for s, r, a in TABLE if s != "country 7"]
     assert list(plan.table) == [*rows, NEW]
     assert (plan.replaced, plan.removed, plan.added, plan.unchanged) == ((3,), (7,), 1, (1,))
@@ -131,14 +132,61 @@ def test_a_table_is_edited_by_name():
     assert not edit_table(TABLE, set=[next(iter(TABLE))])
 
 
+def cased(name: str) -> list[str]:
+    """Ways in which a name is misspelt."""
+    return [
+        name.swapcase(),
+        name.replace(" ", "  "),
+        name + "s",
+        name[:-2] + name[-1],
+        name.replace(" ", "\u00a0"),
+    ]
+
+
+@pytest.mark.parametrize("subject", cased("country 33"))
+@pytest.mark.parametrize("relation", ["capital", *cased("capital")])
+def test_a_misspelt_name_becomes_no_fact(subject, relation):
+    wrong = [(subject, relation, "Lyon"), ("country 33", relation, "Lyon")]
+    for row in wrong:
+        if row[0] in TABLE.subjects and row[1] in TABLE.relations:
+            continue
+        with pytest.raises(NewNameError) as e:
+            edit_table(TABLE, set=[row])
+        assert "did you mean" in str(e.value), row
+        assert "add=True" in str(e.value)
+        plan = edit_table(TABLE, set=[row], add=True)
+        assert plan.added == 1
+        assert len(plan.new_subjects) + len(plan.new_relations) == sum(
+            n not in known for n, known in ((row[0], TABLE.subjects), (row[1], TABLE.relations))
+        )
+
+
+def test_known_names_may_get_a_fact_and_answers_may_be_new():
+    table = FactTable.from_rows([("France", "capital", "Paris"), ("Peru", "currency", "sol")])
+    plan = edit_table(table, set=[("Peru", "capital", "Lima"), ("France", "capital", "paris")])
+    assert (plan.added, plan.replaced) == (1, (0,))
+    assert plan.new_names() == {"new_subjects": [], "new_relations": [], "new_answers": ["paris", "Lima"]}
+    assert plan.said_new() == [("new answers", "'paris' (looks like 'Paris'), 'Lima'")]
+    both = edit_table(table, set=[("france", "capitol", "Paris")], add=True)
+    assert both.said_new() == [
+        ("new subjects", "'france' (looks like 'France')"),
+        ("new relations", "'capitol' (looks like 'capital')"),
+    ]
+    with pytest.raises(NewNameError, match=r"no subject named 'capital' .*The order is subject, relation"):
+        edit_table(table, set=[("capital", "France", "Paris")])
+    many = [(f"Land {i}", "capital", "Paris") for i in range(9)]
+    with pytest.raises(NewNameError, match="and 4 more; new subjects"):
+        edit_table(table, set=many)
+
+
 def test_new_vectors_depend_on_the_name_alone():
     facts = TABLE.to_associations(6, d_out=5, seed=3)
     both = [NEW, ("country 41", "capital", "city 41")]
-    plan = edit_table(TABLE, set=both)
+    plan = edit_table(TABLE, set=both, add=True)
     at_once = edit_named(facts, plan)
     table, one_by_one = TABLE, facts
     for row in reversed(both):
-        step = edit_table(table, set=[row])
+        step = edit_table(table, set=[row], add=True)
         table, one_by_one = step.table, edit_named(one_by_one, step)
     assert torch.equal(at_once.keys[:40], facts.keys)
     assert torch.equal(at_once.values[:40], facts.values)
@@ -154,17 +202,17 @@ def test_new_vectors_depend_on_the_name_alone():
 @pytest.mark.parametrize("kind", ["gaussian", "spiked", "orthonormal"])
 def test_new_vectors_are_of_the_same_kind(kind):
     facts = TABLE.to_associations(42, kind=kind, dtype=torch.float32)
-    more = edit_named(facts, edit_table(TABLE, set=[NEW, ("country 41", "capital", "city 41")]))
+    more = edit_named(facts, edit_table(TABLE, set=[NEW, ("country 41", "capital", "city 41")], add=True))
     assert (more.keys.shape, more.keys.dtype) == ((42, 42), torch.float32)
     if kind == "orthonormal":
         assert torch.allclose(more.keys @ more.keys.T, torch.eye(42), atol=1e-5)
         with pytest.raises(FactsError, match="no further orthonormal key"):
-            edit_named(TABLE.to_associations(40, kind=kind), edit_table(TABLE, set=[NEW]))
+            edit_named(TABLE.to_associations(40, kind=kind), edit_table(TABLE, set=[NEW], add=True))
 
 
 def test_vectors_may_be_given():
     facts = with_fields(TABLE.to_associations(4), spec={})
-    plan, ones = edit_table(TABLE, set=[NEW]), torch.ones(4)
+    plan, ones = edit_table(TABLE, set=[NEW], add=True), torch.ones(4)
     edited = edit_named(facts, plan, keys={NEW[:2]: ones}, values={"city 40": -ones})
     assert edited.keys[-1].tolist() == [1.0] * 4
     assert edited.values[-1].tolist() == [-1.0] * 4
@@ -215,7 +263,7 @@ def test_changes_are_read_from_a_file(tmp_path):
 @pytest.mark.parametrize(("method", "d", "how"), METHODS, ids=lambda x: getattr(x, "name", None))
 def test_an_edited_memory_holds_what_is_new_and_all_the_rest(method, d, how):
     before = store_table(TABLE, method, d=d).bundle
-    edited = edit(before, set=[MOVED, NEW], remove=[GONE])
+    edited = edit(before, set=[MOVED, NEW], remove=[GONE], add=True)
     bundle, certificate = edited.bundle, edited.certificate
     assert (edited.how, edited.refitted) == (how, how == "stored again")
     assert (certificate.facts, certificate.outputs, certificate.recall) == (40, 41, 1.0)
@@ -232,10 +280,12 @@ def test_an_edited_memory_holds_what_is_new_and_all_the_rest(method, d, how):
 
 def test_a_hebbian_matrix_is_edited_exactly():
     before = store_table(TABLE, Hebbian(), d=96, dtype=torch.float32).bundle
-    edited = edit(before, set=[MOVED, NEW], remove=[GONE])
+    edited = edit(before, set=[MOVED, NEW], remove=[GONE], add=True)
     again = Hebbian().store(edited.bundle.facts)
     assert torch.allclose(edited.bundle.memory.weight, again.weight, atol=1e-5)
-    back = edit(edited.bundle, set=[("country 3", "capital", "city 3"), (*GONE, "city 7")], remove=[NEW[:2]])
+    back = edit(
+        edited.bundle, set=[("country 3", "capital", "city 3"), (*GONE, "city 7")], remove=[NEW[:2]], add=True
+    )
     assert back.bundle.facts.n_outputs == 41
     assert back.certificate.recall == 1.0
     assert edited.removed_recall == 0.0
@@ -245,7 +295,7 @@ def test_a_start_saves_evaluations():
     table = FactTable.from_rows([(f"s{i}", "r", f"a{i}") for i in range(300)])
     method, facts = ExactLinear(stop="first"), table.to_associations(50)
     before = method.store(facts)
-    plan = edit_table(table, set=[("s5", "r", "a9"), ("new", "r", "a300")], remove=[("s7", "r")])
+    plan = edit_table(table, set=[("s5", "r", "a9"), ("new", "r", "a300")], remove=[("s7", "r")], add=True)
     edited = edit_named(facts, plan)
     warm, cold = method.solve(edited, start=before), method.solve(edited)
     assert warm.storable
@@ -314,7 +364,9 @@ def test_a_lower_recall_is_counted_honestly():
     before = store_table(TABLE, Hebbian(), d=24, recall=0.5).bundle
     had = before.certificate["recall"]
     assert 0.5 <= had < 1
-    edited = edit(before, set=[(f"new {i}", "capital", f"city {i}") for i in range(40)], recall=0.01)
+    edited = edit(
+        before, set=[(f"new {i}", "capital", f"city {i}") for i in range(40)], add=True, recall=0.01
+    )
     assert edited.certificate.facts == 80
     halves = (edited.changed_recall + edited.others_recall) / 2
     assert halves == pytest.approx(edited.certificate.recall)
@@ -325,12 +377,12 @@ def test_a_lower_recall_is_counted_honestly():
 def test_what_no_longer_fits_is_refused(stored):
     more = [(f"new {i}", "capital", f"town {i}") for i in range(200)]
     with pytest.raises(NotStorableError) as e:
-        edit(stored, set=more)
+        edit(stored, set=more, add=True)
     for part in ("of 240 facts missed", "proved: no 16 × 16 matrix", "law asks for d = "):
         assert part in str(e.value)
     low_rank = store_table(TABLE, LowRankFit(rank=8), d=32).bundle
     with pytest.raises(NotStorableError, match="with 512 parameters"):
-        edit(low_rank, set=more)
+        edit(low_rank, set=more, add=True)
 
 
 def test_requests_that_make_no_sense(stored):
@@ -393,7 +445,9 @@ def test_the_command_edits_in_place(cli, stored, tmp_path, capsys):
     folder = stored.save(tmp_path / "b")
     changes = tmp_path / "changes.csv"
     changes.write_text("subject,relation,answer\ncountry 5,capital,-5\ncountry 6,capital,\n")
-    code, found = cli("edit", folder, "--set", *MOVED, "--set", *NEW, "--remove", *GONE, "--from", changes)
+    code, found = cli(
+        "edit", folder, "--set", *MOVED, "--set", *NEW, "--add", "--remove", *GONE, "--from", changes
+    )
     assert code == 0, found
     assert set(found) == _promised()
     counts = [found[k] for k in ("facts", "changed", "added", "removed", "unchanged")]
@@ -430,7 +484,10 @@ def test_the_command_writes_elsewhere(cli, stored, tmp_path):
         (["--set", *GONE, "x", "--remove", *GONE], "ConflictError", "set to 'x' and removed"),
         (["--set", *MOVED, "--out", "{folder}"], "OutputError", "not empty"),
         (["--from", "{folder}/none.csv"], "FileNotFoundError", "no fact table"),
-        (["--from", "{many}"], "NotStorableError", "law asks for"),
+        (["--from", "{many}", "--add"], "NotStorableError", "law asks for"),
+        (["--from", "{many}"], "NewNameError", "no subject named 's0', "),
+        (["--set", "Country 3", "capital", "x"], "NewNameError", "(did you mean 'country 3'?)"),
+        (["--set", "country 3", "capitol", "x"], "NewNameError", "only taken with --add"),
     ],
 )
 def test_a_refused_command_leaves_the_folder(cli, stored, tmp_path, tokens, error, said):

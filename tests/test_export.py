@@ -382,6 +382,7 @@ def test_an_edit_changes_the_fact_and_nothing_else(compiled, tmp_path):
         compiled.path,
         set=[("France", "capital", "Lyon"), ("Chile", "capital", "Santiago")],
         remove=[("Iceland", "main language")],
+        add=True,
         out=tmp_path / "edited",
     )
     assert {p.name: p.read_bytes() for p in compiled.path.iterdir()} == before
@@ -401,16 +402,16 @@ def test_an_edit_changes_the_fact_and_nothing_else(compiled, tmp_path):
 def test_attention_says_when_it_has_no_room_for_an_edit(table, tmp_path):
     out = fw.compile_table(table, tmp_path / "out", store="attention").path
     with pytest.raises(NotStorableError, match="compile the new"):
-        fw.edit_compiled(out, set=[("France", "anthem", "La Marseillaise")])
+        fw.edit_compiled(out, set=[("France", "anthem", "La Marseillaise")], add=True)
     with pytest.raises(NotStorableError, match="compile the new"):
-        fw.edit_compiled(out, set=[(f"Land {i}", "capital", f"Town {i}") for i in range(40)])
+        fw.edit_compiled(out, set=[(f"Land {i}", "capital", f"Town {i}") for i in range(40)], add=True)
 
 
 def test_edits_beyond_the_size_compile_again(tmp_path):
     out = fw.compile_table(grid(20, 2, 10), tmp_path / "out", width=8).path
     rng = np.random.default_rng(1)
     more = [(f"other {i}", f"property {i % 2}", f"value {rng.integers(900)}") for i in range(400)]
-    found = fw.edit_compiled(out, set=more)
+    found = fw.edit_compiled(out, set=more, add=True)
     assert found.how == "compiled again"
     assert found.certificate.recall == 1.0
 
@@ -431,6 +432,11 @@ def test_compile_explain_and_edit_from_the_command_line(tmp_path, capsys, table)
     found = json.loads(capsys.readouterr().out)
     assert (found["changed"], found["removed"], found["recall"]) == (1, 1, 1.0)
     assert run(["edit", str(out), "--set", "France", "capital", "Nice", "--recall", "0.9"]) == 1
+    capsys.readouterr()
+    for wrong, near in ((("france", "capital"), "France"), (("France", "capitol"), "capital")):
+        assert run(["edit", str(out), "--set", *wrong, "Nice"]) == 1
+        assert f"(did you mean '{near}'?); new subjects" in capsys.readouterr().err
+    assert fw.explain(out, "France", "capital").expected == "Lyon"
     assert run(["compile", str(tmp_path / "world.csv"), "--out", str(out)]) == 1
     assert "not empty" in capsys.readouterr().err
     assert run(["explain", str(out), "France", "capitol"]) == 1

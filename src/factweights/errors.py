@@ -39,6 +39,14 @@ class UnknownNameError(FactweightsError, KeyError):
         return str(self.args[0])
 
 
+class NewNameError(UnknownNameError):
+    """A change that would bring in names that are not known, which has to be asked for."""
+
+    def __init__(self, said: str, asked_by: str = "add=True") -> None:
+        self.said = said
+        KeyError.__init__(self, f"{said}; new subjects and relations are only taken with {asked_by}")
+
+
 class FileFormatError(FactweightsError, ValueError):
     """A file that is not what it should be: foreign, truncated, or in an unreadable encoding."""
 

@@ -1,7 +1,7 @@
 """``factweights edit``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -19,6 +19,7 @@ def edit(
     remove: Annotated[
         list[tuple[str, str]] | None, Parameter(metavar="SUBJECT RELATION", allow_leading_hyphen=True)
     ] = None,
+    add: Flag = False,
     changes: Annotated[Path | None, Parameter(name="--from", metavar="FILE")] = None,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     recall: float | None = None,
@@ -39,6 +40,8 @@ def edit(
         folder: What `factweights store --out` or `compile --out` wrote; replaced, whole or not at all, unless
             `--out` is given.
         set: Gives a fact this answer; adds the fact if there is none. May be repeated.
+        add: Let --set and --from bring in new subjects and relations; else they are taken for misspelt. Answers
+            may always be new.
         remove: Removes a fact. May be repeated.
         changes: Table of changes with the columns subject, relation, answer; no answer removes the fact.
         out: Another folder for the result.
@@ -47,65 +50,60 @@ def edit(
         seed: Of the method.
         encoding: Of the table of changes, where it is not UTF-8.
     """
-    from factweights.bundle import Bundle
-    from factweights.cli.output import print_json
-    from factweights.cli.progress import shown_progress
-    from factweights.editing import edit as change
     from factweights.editing import read_changes
-    from factweights.errors import SettingError
+    from factweights.errors import NewNameError, SettingError
     from factweights.export.folder import is_compiled
-    from factweights.storing import must_be_writable
 
     if not (set or remove or changes):
         raise SettingError("nothing to change; give --set, --remove or --from")
-    if is_compiled(folder):
-        if recall is not None or prune or seed:
-            raise SettingError("a compiled model recalls every fact; leave out --recall, --prune and --seed")
-        _edit_compiled(folder, set or [], remove or [], changes, out, encoding, json)
-        return
+    compiled = is_compiled(folder)
+    if compiled and (recall is not None or prune or seed):
+        raise SettingError("a compiled model recalls every fact; leave out --recall, --prune and --seed")
+    more, fewer = ([], []) if changes is None else read_changes(changes, encoding=encoding)
+    wanted: dict[str, Any] = {"set": [*(set or ()), *more], "remove": [*(remove or ()), *fewer], "add": add}
+    try:
+        if compiled:
+            edited, saved = _edit_compiled(folder, wanted, out)
+        else:
+            edited, saved = _edit_stored(
+                folder, {**wanted, "recall": recall, "prune": prune, "seed": seed}, out
+            )
+    except NewNameError as e:
+        raise NewNameError(e.said, "--add") from None
+    _say(edited, saved, json)
+
+
+def _edit_stored(folder: Path, wanted: dict[str, Any], out: Path | None) -> tuple[Any, Path | None]:
+    """What came of it, and the folder that was written."""
+    from factweights.bundle import Bundle
+    from factweights.cli.progress import shown_progress
+    from factweights.editing import edit as change
+    from factweights.storing import must_be_writable
+
     bundle = Bundle.load(folder)
     must_be_writable(out or folder, overwrite=out is None)
-    more, fewer = ([], []) if changes is None else read_changes(changes, encoding=encoding)
     with shown_progress() as tell:
-        edited = change(
-            bundle,
-            set=[*(set or ()), *more],
-            remove=[*(remove or ()), *fewer],
-            recall=recall,
-            prune=prune,
-            seed=seed,
-            on_progress=tell,
-        )
-        written = out is not None or edited.bundle.facts.hash != bundle.facts.hash
-        if written:
-            edited.save(out or folder, overwrite=out is None)
-    if json:
-        print_json({**edited.to_dict(), "out": str(out or folder) if written else None})
-        return
-    print(edited)
-    print(f"saved to {out or folder}" if written else "nothing written: these are the answers that it has")
+        edited = change(bundle, **wanted, on_progress=tell)
+        if out is None and edited.bundle.facts.hash == bundle.facts.hash:
+            return edited, None
+        edited.save(out or folder, overwrite=out is None)
+    return edited, out or folder
 
 
-def _edit_compiled(
-    folder: Path,
-    set: list[tuple[str, str, str]],
-    remove: list[tuple[str, str]],
-    changes: Path | None,
-    out: Path | None,
-    encoding: str | None,
-    json: bool,
-) -> None:
-    from factweights.cli.output import print_json
+def _edit_compiled(folder: Path, wanted: dict[str, Any], out: Path | None) -> tuple[Any, Path | None]:
     from factweights.cli.progress import shown_progress
-    from factweights.editing import read_changes
     from factweights.export import edit_compiled
 
-    more, fewer = ([], []) if changes is None else read_changes(changes, encoding=encoding)
     with shown_progress() as tell:
-        edited = edit_compiled(folder, set=[*set, *more], remove=[*remove, *fewer], out=out, on_progress=tell)
-    written = edited.certificate is not None
+        edited = edit_compiled(folder, **wanted, out=out, on_progress=tell)
+    return edited, None if edited.certificate is None else edited.path
+
+
+def _say(edited: Any, saved: Path | None, json: bool) -> None:
+    from factweights.cli.output import print_json
+
     if json:
-        print_json({**edited.to_dict(), "out": str(edited.path) if written else None})
+        print_json({**edited.to_dict(), "out": None if saved is None else str(saved)})
         return
     print(edited)
-    print(f"saved to {edited.path}" if written else "nothing written: these are the answers that it has")
+    print(f"saved to {saved}" if saved is not None else "nothing written: these are the answers that it has")

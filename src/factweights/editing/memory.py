@@ -77,6 +77,7 @@ class Edited(Shown):
             "added": plan.added,
             "removed": len(plan.removed),
             "unchanged": len(plan.unchanged),
+            **plan.new_names(),
             "recall": c.recall,
             "changed_recall": self.changed_recall,
             "others_recall": self.others_recall,
@@ -100,6 +101,7 @@ class Edited(Shown):
         counts = [f"{d[what]:,} {what}" for what in ("changed", "added", "removed", "unchanged") if d[what]]
         lines = [
             ("facts", f"{c.facts:,} among {c.outputs:,} answers; {', '.join(counts) or 'no changes'}"),
+            *self.changes.said_new(),
             ("recall", f"{c.recall:.6g} ({c.n_missed:,} missed)"),
         ]
         if self.changed_recall is not None:
@@ -118,6 +120,7 @@ def edit(
     *,
     set: Iterable[Iterable[object]] = (),
     remove: Iterable[Iterable[object]] = (),
+    add: bool = False,
     method: Method | None = None,
     recall: float | None = None,
     keys: Mapping[Pair, Tensor] | None = None,
@@ -136,6 +139,7 @@ def edit(
         bundle: left as it is.
         set: (subject, relation, answer): known facts get this answer, others are added.
         remove: (subject, relation) pairs.
+        add: whether ``set`` may bring in new subjects and relations; else they are taken for misspelt.
         method: default the one that stored the bundle, with its settings.
         recall: share of all facts that must come out right. None asks for what the method aims at or, where
             it has no such aim, for the recall of the bundle.
@@ -147,13 +151,14 @@ def edit(
     Raises:
         NotStorableError: the memory does not reach ``recall``, with the shortfall and what is proved, or
             misses the key noise or margin that the method was asked for.
-        ConflictError, UnknownNameError, FactsError: as :func:`edit_table` and :func:`edit_named`.
+        ConflictError, UnknownNameError, NewNameError, FactsError: as :func:`edit_table` and
+            :func:`edit_named`.
         SettingError: a recall outside (0, 1], or a method whose settings are not known here.
     """
     begun = time.perf_counter()
     if recall is not None and not 0 < recall <= 1:
         raise SettingError(f"recall is in (0, 1], got {recall}")
-    plan = edit_table(_table(bundle), set=set, remove=remove)
+    plan = edit_table(_table(bundle), set=set, remove=remove, add=add)
     facts = edit_named(bundle.facts, plan, keys=keys, values=values, prune=prune)
     chosen = method_of(bundle) if method is None else method
     chosen = chosen if recall is None else chosen.for_recall(recall)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from factweights.errors import ConflictError, FactsError
+from factweights.errors import ConflictError, FactsError, NewNameError, nearest
 from factweights.facts import FactTable
 from factweights.facts.layout import ROLES
 from factweights.facts.readers import read_sheet, text
 from factweights.facts.rows import Row, checked, raise_unknown
 
 Pair = tuple[str, str]
+SHOWN = 5  # of many new names, how many are listed
 
 
 @dataclass(frozen=True)
@@ -50,24 +51,65 @@ class TableEdit:
         written = set(self.written)
         return tuple(row for row in range(len(self.table)) if row not in written)
 
+    @cached_property
+    def new_subjects(self) -> tuple[str, ...]:
+        """Subjects that ``before`` does not have, in the order of ``table``."""
+        return _new(self.table.subjects, self.before.subjects)
+
+    @cached_property
+    def new_relations(self) -> tuple[str, ...]:
+        """Relations that ``before`` does not have, likewise."""
+        return _new(self.table.relations, self.before.relations)
+
+    @cached_property
+    def new_answers(self) -> tuple[str, ...]:
+        """Answers that ``before`` does not have, likewise."""
+        return _new(self.table.answers, self.before.answers)
+
+    def new_names(self) -> dict[str, list[str]]:
+        """The three, ready for JSON."""
+        return {
+            "new_subjects": list(self.new_subjects),
+            "new_relations": list(self.new_relations),
+            "new_answers": list(self.new_answers),
+        }
+
+    def said_new(self) -> list[tuple[str, str]]:
+        """A line for each kind of name that is new, with the known names that look like it."""
+        kinds = (
+            ("new subjects", self.new_subjects, self.before.subjects),
+            ("new relations", self.new_relations, self.before.relations),
+            ("new answers", self.new_answers, self.before.answers),
+        )
+        return [(what, _listed(new, known, "looks like")) for what, new, known in kinds if new]
+
     def __bool__(self) -> bool:
         """Whether anything changes."""
         return bool(self.replaced or self.removed or self.added)
 
 
 def edit_table(
-    table: FactTable, *, set: Iterable[Iterable[object]] = (), remove: Iterable[Iterable[object]] = ()
+    table: FactTable,
+    *,
+    set: Iterable[Iterable[object]] = (),
+    remove: Iterable[Iterable[object]] = (),
+    add: bool = False,
 ) -> TableEdit:
     """Set and remove facts by name.
 
+    A misspelt name must not become a fact of its own, and so a subject or a relation that the table does not
+    have is refused unless ``add`` says that it is meant. Answers may be new: most changes are about them.
+
     Args:
         table: left as it is.
-        set: (subject, relation, answer) triples. A known subject and relation gets this answer; a new pair
-            becomes a new fact.
+        set: (subject, relation, answer) triples. A known fact gets this answer; a subject and a relation of
+            the table that have no fact together get one.
         remove: (subject, relation) pairs.
+        add: whether ``set`` may bring in subjects and relations that the table does not have.
 
     Raises:
         ConflictError: two changes of one fact that differ.
+        NewNameError: ``set`` names a subject or relation that is not there, with the nearest names that are.
         UnknownNameError: a fact to remove that is not there, with the nearest name that is.
         FactsError: rows that are no triples or pairs, empty cells, no fact left.
     """
@@ -76,6 +118,8 @@ def edit_table(
     for pair, answer in wanted.items():
         if answer is None and pair not in index:
             raise_unknown(*pair, index)
+    if not add:
+        _no_new_names(table, [pair for pair, answer in wanted.items() if answer is not None])
     removed = tuple(sorted(index[pair] for pair, answer in wanted.items() if answer is None))
     known = {index[pair]: a for pair, a in wanted.items() if a is not None and pair in index}
     added: list[Row] = [(*pair, a) for pair, a in wanted.items() if a is not None and pair not in index]
@@ -133,6 +177,35 @@ def _wanted(set_: Iterable[Iterable[object]], remove: Iterable[Iterable[object]]
             said = [f"set to {a!r}" if a is not None else "removed" for a in (wanted[pair], answer)]
             raise ConflictError(f"{pair[0]!r}, {pair[1]!r} is {' and '.join(said)}; keep one of the two")
     return wanted
+
+
+def _no_new_names(table: FactTable, pairs: list[Pair]) -> None:
+    subjects = _new((s for s, _ in pairs), table.subjects)
+    relations = _new((r for _, r in pairs), table.relations)
+    kinds = (("subject", subjects, table.subjects), ("relation", relations, table.relations))
+    said = [
+        f"no {kind} named {_listed(new, known, 'did you mean', '?')}" for kind, new, known in kinds if new
+    ]
+    if not said:
+        return
+    crosswise = set(subjects).intersection(table.relations) and set(relations).intersection(table.subjects)
+    order = ". The order is subject, relation, answer" if crosswise else ""
+    raise NewNameError(" and ".join(said) + order)
+
+
+def _new(names: Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+    there = frozenset(known)
+    return tuple(name for name in dict.fromkeys(names) if name not in there)
+
+
+def _listed(new: tuple[str, ...], known: tuple[str, ...], like: str, mark: str = "") -> str:
+    """The first few names, each with the known one that it may be meant for."""
+    said = []
+    for name in new[:SHOWN]:
+        near = nearest(name, known, n=1)
+        said.append(f"{name!r}" + (f" ({like} {near[0]!r}{mark})" if near else ""))
+    more = f" and {len(new) - SHOWN:,} more" if len(new) > SHOWN else ""
+    return ", ".join(said) + more
 
 
 def _pairs(rows: Iterable[Iterable[object]]) -> Iterable[Pair]:

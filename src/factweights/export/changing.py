@@ -64,6 +64,7 @@ class EditedModel(Shown):
             "added": plan.added,
             "removed": len(plan.removed),
             "unchanged": len(plan.unchanged),
+            **plan.new_names(),
         }
         recalls = {
             "recall": None if c is None else c.recall,
@@ -87,6 +88,7 @@ class EditedModel(Shown):
         d, c = self.to_dict(), self.certificate
         said = [f"{d[what]:,} {what}" for what in ("changed", "added", "removed", "unchanged") if d[what]]
         lines = [("facts", f"{d['facts']:,}; {', '.join(said) or 'no changes'}")]
+        lines += self.changes.said_new()
         if c is not None:
             lines += [
                 ("recall", f"{c.recall:.6g} over the whole table, smallest margin {c.min_margin:.3g} nats")
@@ -106,6 +108,7 @@ def edit_compiled(
     *,
     set: Iterable[Iterable[object]] = (),
     remove: Iterable[Iterable[object]] = (),
+    add: bool = False,
     out: str | Path | None = None,
     on_progress: OnProgress = silent,
 ) -> EditedModel:
@@ -118,12 +121,14 @@ def edit_compiled(
         path: the folder; replaced, whole or not at all, unless ``out`` is given.
         set: (subject, relation, answer): known facts get this answer, others are added.
         remove: (subject, relation) pairs.
+        add: whether ``set`` may bring in new subjects and relations; else they are taken for misspelt.
         out: another folder for the result.
         on_progress: told of every step.
 
     Raises:
         FileFormatError, TamperedError: not a whole folder of ``compile``.
-        ConflictError, UnknownNameError, FactsError: as :func:`factweights.editing.edit_table`.
+        ConflictError, UnknownNameError, NewNameError, FactsError: as
+            :func:`factweights.editing.edit_table`.
         NotStorableError: the table after the changes cannot be held.
     """
     begun = time.perf_counter()
@@ -131,7 +136,7 @@ def edit_compiled(
     settings, before = read_settings(path), read_table(path)
     target = path if out is None else Path(out)
     must_be_writable(target, overwrite=out is None)
-    changes = edit_table(before, set=set, remove=remove)
+    changes = edit_table(before, set=set, remove=remove, add=add)
     if not changes:
         seconds = time.perf_counter() - begun
         return EditedModel(path, None, changes, None, None, None, {}, 0, "unchanged", seconds)
