@@ -40,8 +40,8 @@ def edit(
         folder: What `factweights store --out` or `compile --out` wrote; replaced, whole or not at all, unless
             `--out` is given.
         set: Gives a fact this answer; adds the fact if there is none. May be repeated.
-        add: Let --set and --from bring in new subjects and relations; else they are taken for misspelt. Answers
-            may always be new.
+        add: Let --set and --from bring in new subjects and relations; else they are taken for misspelt.
+            Answers may always be new.
         remove: Removes a fact. May be repeated.
         changes: Table of changes with the columns subject, relation, answer; no answer removes the fact.
         out: Another folder for the result.
