@@ -305,7 +305,7 @@ def test_a_start_saves_evaluations():
 
 
 def test_a_start_that_leads_nowhere_is_given_up(stored, monkeypatch):
-    def store(self, facts, *, seed=0, start=None):
+    def store(self, facts, *, seed=0, start=None, **told):
         return (
             real(self, facts, start=start)
             if start is None
@@ -326,7 +326,7 @@ def test_another_method_stores_again(stored):
 
 
 def test_a_start_of_another_form_stores_again(stored, monkeypatch):
-    def store(self, facts, *, seed=0, start=None):
+    def store(self, facts, *, seed=0, start=None, **told):
         if start is not None:
             raise ShapeError("other gates")
         return real(self, facts)

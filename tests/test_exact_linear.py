@@ -197,7 +197,7 @@ def test_float32_facts_give_a_float32_memory():
 
 
 def test_bad_settings_say_what_and_what_to_do():
-    with pytest.raises(SettingError, match="recall in"):
+    with pytest.raises(SettingError, match="recall of exact-linear cannot be"):
         fw.ExactLinear(recall=1.5)
     with pytest.raises(ShapeError, match=r"R\^4"):
         fw.ExactLinear().solve(fw.Associations.spherical(5, 3), start=fw.LinearMemory(4, 4))

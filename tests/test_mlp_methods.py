@@ -241,7 +241,9 @@ class TestReadouts:
     def test_errors(self):
         with pytest.raises(REFUSED):
             GatedHebbian(4, "best")  # type: ignore[arg-type]
-        with pytest.raises(SettingError, match="ridge ≥ 0"):
+        with pytest.raises(
+            SettingError, match="ridge of gated-hebbian cannot be"
+        ):
             GatedHebbian(4, ridge=-1.0)
 
 
@@ -448,10 +450,10 @@ class TestPaperAdamMLP:
 
     def test_zero_recall_goals_and_steps_are_refused(self):
         for settings in ({"recall": 0.0}, {"learning_rate": 0.0}):
-            with pytest.raises(SettingError, match="recall in"):
+            with pytest.raises(SettingError, match=f"{next(iter(settings))} of paper-adam-mlp cannot be 0"):
                 PaperAdamMLP(4, **settings)
         for settings in ({"max_steps": 0}, {"check_every": 0}):
-            with pytest.raises(SettingError, match="at least 1"):
+            with pytest.raises(SettingError, match="cannot be 0: give a whole number from 1 to"):
                 PaperAdamMLP(4, **settings)
 
     def test_the_guides_of_the_paper(self):

@@ -5,7 +5,18 @@ from collections.abc import Iterable
 
 
 class FactweightsError(Exception):
-    """Base of all errors that factweights raises on purpose."""
+    """Base of all errors that factweights raises on purpose.
+
+    Attributes:
+        fields: names of arguments in the message that are meant as such, so that the command line can say the
+            options that they are there.
+    """
+
+    fields: tuple[str, ...] = ()
+
+    def __init__(self, *args: object, fields: Iterable[str] = ()) -> None:
+        super().__init__(*args)
+        self.fields = tuple(fields)
 
 
 class FactsError(FactweightsError, ValueError):
@@ -22,6 +33,14 @@ class ShapeError(FactweightsError, ValueError):
 
 class SettingError(FactweightsError, ValueError):
     """A setting outside the range in which it means anything."""
+
+
+class WrongTypeError(FactweightsError, TypeError):
+    """An argument of another type than it has to be."""
+
+    def __init__(self, name: str, value: object, expected: str, hint: str = "") -> None:
+        given = f"{type(value).__name__}" if value is not None else "None"
+        super().__init__(f"{name} has to be {expected}, got a {given}{hint and '; '}{hint}", fields=(name,))
 
 
 class UnknownNameError(FactweightsError, KeyError):
@@ -45,6 +64,22 @@ class NewNameError(UnknownNameError):
     def __init__(self, said: str, asked_by: str = "add=True") -> None:
         self.said = said
         KeyError.__init__(self, f"{said}; new subjects and relations are only taken with {asked_by}")
+
+
+class RecallWarning(UserWarning):
+    """A memory that misses facts, from a method that aims at recalling them.
+
+    Attributes:
+        missed, facts: how many, of how many.
+        recall, asked: the share that is right, and the share that the method aims at.
+    """
+
+    def __init__(self, method: str, missed: int, facts: int, recall: float, asked: float) -> None:
+        self.missed, self.facts, self.recall, self.asked = missed, facts, recall, asked
+        super().__init__(
+            f"{method} misses {missed:,} of {facts:,} facts: recall {recall:.6g}, asked {asked:g}; give a "
+            "larger memory or fewer facts, or take solve(), which tells how it went"
+        )
 
 
 class FileFormatError(FactweightsError, ValueError):

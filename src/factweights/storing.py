@@ -16,8 +16,9 @@ from factweights.errors import NotStorableError, OutputError, SettingError
 from factweights.facts import Associations, FactTable
 from factweights.facts.embeddings import Kind
 from factweights.manifest import must_be_ours
-from factweights.memories import LinearMemory, LowRankMemory, Memory
+from factweights.memories import LinearMemory, LowRankMemory
 from factweights.methods import ExactLinear, Method
+from factweights.methods.base import expecting_misses
 from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
@@ -153,7 +154,8 @@ def store_table(
 
     chosen, facts, search = _sized(method, searched, facts_at, d, recall, seed, on_progress)
     on_progress(Progress(0, None, f"storing {len(facts):,} facts at d = {facts.d_in:,}"))
-    memory = _written(chosen, facts, seed, on_progress)
+    with expecting_misses():  # what is missed is an error below
+        memory = chosen.store(facts, seed=seed, on_progress=on_progress)
     on_progress(Progress(0, None, "verifying every fact against every answer"))
     certificate = verify(memory, facts, seed=seed)
     asked = law_d(facts)
@@ -192,10 +194,6 @@ def _sized(
         return method, facts_at(d), None
     search = smallest_d(facts_at, method, recall=recall, seed=seed, on_progress=on_progress)
     return method, facts_at(search.size), search
-
-
-def _written(method: Method, facts: Associations, seed: int, on_progress: OnProgress) -> Memory:
-    return method.store(facts, seed=seed, **({"on_progress": on_progress} if method.reports else {}))
 
 
 def must_be_writable(path: str | Path, *, overwrite: bool = False) -> None:

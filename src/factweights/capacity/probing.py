@@ -9,6 +9,7 @@ from factweights.certificates import noise_recall, verify
 from factweights.errors import SettingError
 from factweights.facts import Associations
 from factweights.methods import ExactLinear, Method
+from factweights.methods.base import expecting_misses
 from factweights.methods.random_features import RandomFeatures
 
 
@@ -33,7 +34,8 @@ def probe(
     begun = time.perf_counter()
     if isinstance(method, (ExactLinear, RandomFeatures)) and not noise:  # a search asks whether, not how well
         method = replace(method, stop="first", recall=recall)
-    memory = method.store(facts, seed=seed)
+    with expecting_misses():
+        memory = method.store(facts, seed=seed)
     certificate = verify(memory, facts)
     reached = noise_recall(memory, facts, noise, seed=seed) if noise else certificate.recall
     fits = reached >= recall and (noise > 0 or not method.unmet(memory, facts, seed=seed))

@@ -1,7 +1,7 @@
 """How changed facts get into a memory that holds the others."""
 
 import contextlib
-from typing import Any, Literal, get_type_hints
+from typing import Literal, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +13,7 @@ from factweights.errors import SettingError, ShapeError
 from factweights.facts import Associations
 from factweights.memories import LinearMemory, Memory
 from factweights.methods import Hebbian, Method, method_named
+from factweights.methods.base import expecting_misses
 from factweights.methods.hebbian import hebbian_matrix
 from factweights.progress import OnProgress, Progress, silent
 
@@ -70,7 +71,8 @@ def write(
             return memory, certificate, how
         on_progress(Progress(0, None, f"not as asked from the old weights: recall {certificate.recall:.4f}"))
     on_progress(Progress(0, None, f"storing all {len(facts):,} facts from nothing"))
-    memory = method.store(facts, seed=seed)
+    with expecting_misses():  # what is missed stands in the certificate
+        memory = method.store(facts, seed=seed, on_progress=on_progress)
     return memory, _verified(bundle, memory, facts, seed), "stored again"
 
 
@@ -93,9 +95,9 @@ def _changed(
     if isinstance(method, Hebbian) and isinstance(bundle.memory, LinearMemory):
         return _outer_products(bundle.memory, bundle.facts, facts, plan), "closed form"
     if method.warm_starts:
-        store: Any = method.store  # the base class promises no start=, warm_starts does
-        with contextlib.suppress(ShapeError):  # as many weights in another form, say with other gates
-            return store(facts, seed=seed, start=bundle.memory), "warm start"
+        # as many weights in another form, say with other gates, are no start
+        with contextlib.suppress(ShapeError), expecting_misses():
+            return method.store(facts, seed=seed, start=bundle.memory), "warm start"
     return None
 
 

@@ -2,13 +2,18 @@
 
 Three kinds of pass over the outputs F(k_i) ∈ R^{d_out}, from coarse to exact:
 
-1. *Sampled.* Every fact against its own answer and one fixed random subset of the outputs, until nine in ten
-   facts beat the whole subset.
+1. *Sampled.* Every fact against its own answer and one fixed random subset of the outputs: an eighth of them,
+   then a quarter, a half, and all, each from where the last one ended, until most facts beat the subset.
 2. *Streamed.* Every fact against every output, in blocks: exact recall, and each fact's hardest competitors.
 3. *Listed.* Every fact against its list of hardest competitors (this pass's and earlier ones'), until all
    facts beat their lists.
 
 2 and 3 alternate until a streamed pass finds every fact right. The streamed pass is the only judge.
+
+Why samples grow. Facts that beat an eighth of the outputs are mostly wrong among all of them, the more so the
+fuller the memory, and lists of competitors made there are stale after a few steps: near two bits per
+parameter they gained a per cent of the facts a round (lab log). So lists take over only where a good part of
+the facts is right already, and as long as rounds gain.
 """
 
 import math
@@ -28,11 +33,15 @@ BLOCK_ELEMENTS = 1 << 22
 LISTED = 16  # competitors taken from each streamed pass
 GROUP, TILE = 128, 2048  # outputs of which one may be listed; rows and columns scored at once
 GATHERED = 1 << 24  # numbers gathered at once in a listed pass
-SAMPLE_SHARE = 8  # one output in so many is sampled
-SAMPLED_RECALL = 0.9
-SAMPLED_EVALUATIONS, LISTED_EVALUATIONS, ROUNDS = 30, 25, 8
+SHARES = (8, 4, 2, 1)  # one output in so many is sampled
+SAMPLED_RECALL = 0.95
+MANY = 1 << 14  # answers from which an evaluation with lists costs a small part of one with all of them
+LISTABLE = (0.9, 0.5)  # exact recall at which lists take over: below that many answers, from there on
+FIRST, GAIN, MOST = 60, 0.9, 2000  # evaluations of a stage at least, then on while the last half of them cut
+LISTED_EVALUATIONS = 60  # the loss by GAIN; of a round of lists
+LISTED_GAIN, IDLE = 1e-4, 3  # what counts as a gain of a round; rounds without one at the end
 RESERVE = 0.5  # half the hinge's margin on the lists, so that unlisted competitors find less to overtake
-MEMORY = 10  # pairs of L-BFGS, each twice as large as the memory itself
+MEMORY = 20  # pairs of L-BFGS, each twice as large as the memory itself
 
 OutputLoss = Callable[[Tensor], tuple[float, Tensor, Tensor]]
 """F(k) ``(N, d_out)`` ↦ (loss, gradient in F, worst violation of each fact)."""
@@ -61,8 +70,13 @@ class Outputs:
 
     def outputs(self, x: Float[Tensor, " p"]) -> Float[Tensor, "n d_out"]:
         """F(k) for all keys, in white coordinates."""
-        parts = self.layers.split(x)
-        return self.layers.hidden(parts, self.keys) @ parts[-1]
+        return outputs_of(self.layers, self.keys, x)
+
+
+def outputs_of(layers: Layers, keys: Float[Tensor, "n d_in"], x: Float[Tensor, " p"]) -> Tensor:
+    """F(k) for ``keys``, ``(N, d_out)``, in white coordinates."""
+    parts = layers.split(x)
+    return layers.hidden(parts, keys) @ parts[-1]
 
 
 class Sampled:
@@ -173,23 +187,80 @@ def fit_by_candidates(
     tell: OnProgress,
 ) -> tuple[Float[Tensor, " p"], int]:
     """Fit from weights ``x``; returns the weights and the passes over all facts that were spent."""
-    chosen = torch.from_numpy(rng.permutation(len(values))[: max(2, len(values) // SAMPLE_SHARE)])
-    chosen = chosen.to(values.device)
-    problem = Outputs(layers, keys, Sampled(values, targets, chosen), goal=SAMPLED_RECALL)
-    found = Descent(problem, x, first_step=0.05, memory=MEMORY).run(SAMPLED_EVALUATIONS)
-    x, spent = found.x, found.evaluations
-    tell(Progress(spent, None, f"sampled: recall {problem.recall:.4f} after {spent} evaluations"))
-    lists: Tensor | None = None
-    for _ in range(ROUNDS):
+    return _Staged(layers, keys, values, targets, x, recall, tell).run(rng)
+
+
+class _Staged:
+    """One fit: where it is, and the stages it goes through."""
+
+    def __init__(
+        self,
+        layers: Layers,
+        keys: Tensor,
+        values: Tensor,
+        targets: Tensor,
+        x: Tensor,
+        recall: float,
+        tell: OnProgress,
+    ) -> None:
+        self.layers, self.keys, self.values, self.targets = layers, keys, values, targets
+        self.x, self.recall, self.tell = x, recall, tell
+        self.spent = 0
+        self.exact = 0.0
+        self.lists = targets.new_empty(len(targets), 0)  # (N, C) hard competitors, newest first
+
+    def run(self, rng: np.random.Generator) -> tuple[Tensor, int]:
+        """Samples that grow, then lists; all outputs once more where lists no longer gain."""
+        order = torch.from_numpy(rng.permutation(len(self.values))).to(self.values.device)
+        listable = min(self.recall, LISTABLE[len(order) >= MANY])
+        for share in SHARES:
+            self._sampled(order[: max(2, len(order) // share)], SAMPLED_RECALL if share > 1 else listable)
+            if self.exact >= listable:
+                break
+        if self._listed() < self.recall:
+            self._sampled(order, self.recall)
+            self._listed()
+        return self.x, self.spent
+
+    def _sampled(self, subset: Int[Tensor, " s"], goal: float) -> None:
+        """Go on until a share ``goal`` of the facts beats the subset, or the loss hardly falls any more."""
+        problem = Outputs(self.layers, self.keys, Sampled(self.values, self.targets, subset), goal)
+        descent, losses = Descent(problem, self.x, first_step=0.05, memory=MEMORY), []
+        while not (descent.decided or descent.stalled) and descent.evaluations < MOST:
+            descent.run(descent.evaluations + FIRST // 6)
+            losses.append(descent.loss)
+            said = f"{len(subset):,} of {len(self.values):,} answers: recall {problem.recall:.4f} among them"
+            self.tell(Progress(self.spent + descent.evaluations, None, f"{said}, loss {descent.loss:.4g}"))
+            if descent.evaluations >= FIRST and descent.loss > GAIN * losses[len(losses) // 2 - 1]:
+                break
+        self.x, self.spent = descent.x, self.spent + descent.evaluations
+        self.lists = self.lists[:, :0]  # made at other weights
+        self._look()
+
+    def _listed(self) -> float:
+        """Rounds of lists until every fact is right or a few rounds have gained nothing; the exact recall."""
+        idle, best, best_x = 0, self.exact, self.x
+        while self.exact < self.recall and idle < IDLE:
+            loss = Listed(self.values, self.targets, self.lists)
+            problem = Outputs(self.layers, self.keys, loss, 1.0, RESERVE)
+            found = Descent(problem, self.x, first_step=0.01, memory=MEMORY).run(LISTED_EVALUATIONS)
+            self.x, self.spent = found.x, self.spent + found.evaluations
+            said = f"lists of {self.lists.shape[1]}: recall {problem.recall:.4f} among them"
+            self.tell(Progress(self.spent, None, f"{said}, {found.evaluations} evaluations"))
+            self._look()
+            if self.exact > best + LISTED_GAIN:
+                idle, best, best_x = 0, self.exact, self.x
+            else:
+                idle += 1
+        if self.exact < best:
+            self.x, self.exact = best_x, best
+        return self.exact
+
+    def _look(self) -> None:
+        """A streamed pass: the exact recall, and new lists before the last two."""
         with torch.no_grad():
-            new, exact = hardest(problem.outputs(x), values, targets, LISTED)
-        spent += 1
-        tell(Progress(spent, None, f"exact recall {exact:.6f}"))
-        if exact >= recall:
-            break
-        lists = new if lists is None else torch.cat([new, lists[:, : 2 * LISTED]], 1)
-        problem = Outputs(layers, keys, Listed(values, targets, lists), 1.0, RESERVE)
-        found = Descent(problem, x, first_step=0.01, memory=MEMORY).run(LISTED_EVALUATIONS)
-        x, spent = found.x, spent + found.evaluations
-        tell(Progress(spent, None, f"listed: recall {problem.recall:.6f}, {found.evaluations} evaluations"))
-    return x, spent
+            out = outputs_of(self.layers, self.keys, self.x)
+            new, self.exact = hardest(out, self.values, self.targets, LISTED)
+        self.spent += 1
+        self.tell(Progress(self.spent, None, f"exact recall {self.exact:.6f}"))
+        self.lists = torch.cat([new, self.lists[:, : 2 * LISTED]], 1)

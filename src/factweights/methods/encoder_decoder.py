@@ -8,13 +8,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factweights import theory
+from factweights.domains import Dimension, Width
 from factweights.errors import SettingError
 from factweights.facts import Associations
+from factweights.memories import Memory
 from factweights.memories.activations import activate, check_activation
 from factweights.memories.gated import GatedMemory
 from factweights.methods.base import Method
 from factweights.methods.decodability import Decodability, decodability
 from factweights.methods.draws import normal, streams, typical_length
+from factweights.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Encoded:
 
 @final
 @dataclass(frozen=True)
-class EncoderDecoder(Method):
+class EncoderDecoder(Method[GatedMemory]):
     """F(k) = D c(k): code c(k) of c dimensions, each written exactly by a block of h gated neurons.
 
     Decoder: a random matrix D ``(d_out, c)`` with orthonormal columns. Output y scores ⟨Dᵀ v_y, c(k)⟩, so its
@@ -59,21 +62,25 @@ class EncoderDecoder(Method):
         activation: σ, not a polynomial: ``identity`` spans fewer than h·d_in dimensions.
     """
 
-    width: int
-    code_dim: int | None = None
+    width: Width
+    code_dim: Dimension | None = None
     activation: str = "silu"
 
     name: ClassVar[str] = "encoder-decoder"
     reference: ClassVar[str] = "after the construction of arXiv 2512.00207"
 
     def __post_init__(self) -> None:
-        if self.width < 1 or not (self.code_dim is None or 1 <= self.code_dim <= self.width):
+        super().__post_init__()
+        if self.code_dim is not None and self.code_dim > self.width:
             raise SettingError(
-                f"encoder-decoder needs 1 ≤ code_dim ≤ width, got {self.code_dim} and {self.width}"
+                f"encoder-decoder needs code_dim ≤ width, got {self.code_dim} and {self.width}",
+                fields=("code_dim", "width"),
             )
         check_activation(self.activation, ())
 
-    def store(self, facts: Associations, *, seed: int = 0) -> GatedMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> GatedMemory:
         """Write ``facts``. Use :meth:`solve` for the code as well.
 
         Raises:

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from factweights import theory
 from factweights.certificates import Witness, margins
-from factweights.errors import SettingError, ShapeError
+from factweights.domains import Count, OpenShare, Share
+from factweights.errors import ShapeError
 from factweights.facts import Associations
-from factweights.memories import LinearMemory
-from factweights.methods.base import Method
+from factweights.memories import LinearMemory, Memory
+from factweights.methods.base import Method, check_facts, check_start
 from factweights.methods.cone import Active, ConeLoss, Evaluation
 from factweights.methods.lbfgs import minimise
 from factweights.methods.whiten import Whitened
@@ -50,7 +51,7 @@ class LinearSolution:
 
 @final
 @dataclass(frozen=True)
-class ExactLinear(Method):
+class ExactLinear(Method[LinearMemory]):
     """Decide whether any matrix stores the facts, with a certificate on both sides.
 
     L-BFGS in white coordinates on the squared distance of the scores to the cone of right answers
@@ -71,34 +72,22 @@ class ExactLinear(Method):
         max_evaluations: undecided after this many.
     """
 
-    recall: float = 1.0
+    recall: Share = 1.0
     stop: Literal["margin", "first"] = "margin"
-    tolerance: float = 1e-6
-    max_evaluations: int = 3000
+    tolerance: OpenShare = 1e-6
+    max_evaluations: Count = 3000
 
     name: ClassVar[str] = "exact-linear"
     reference: ClassVar[str] = "convex feasibility with Gordan certificates; theory.md section 1"
     warm_starts: ClassVar[bool] = True
     reports: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        if not 0 < self.recall <= 1 or not 0 < self.tolerance < 1 or self.max_evaluations < 1:
-            raise SettingError(
-                "exact-linear needs recall in (0, 1], tolerance in (0, 1) and max_evaluations ≥ 1, got "
-                f"{self.recall}, {self.tolerance}, {self.max_evaluations}"
-            )
-        if self.stop not in ("margin", "first"):
-            raise SettingError(f"stop is 'margin' or 'first', got {self.stop!r}")
-
-    def store(
-        self,
-        facts: Associations,
-        *,
-        seed: int = 0,
-        start: LinearMemory | None = None,
-        on_progress: OnProgress = silent,
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
     ) -> LinearMemory:
         """Write ``facts``; ``seed`` changes nothing. Use :meth:`solve` for the verdict as well."""
+        if start is not None and not isinstance(start, LinearMemory):
+            raise ShapeError(f"start is a {type(start).__name__}, the solve needs a LinearMemory")
         return self.solve(facts, start=start, on_progress=on_progress).memory
 
     def solve(
@@ -113,11 +102,9 @@ class ExactLinear(Method):
         Raises:
             ShapeError: ``start`` has other dimensions than the facts.
         """
-        if start is not None and (start.d_in, start.d_out) != (facts.d_in, facts.d_out):
-            raise ShapeError(
-                f"start maps R^{start.d_in} to R^{start.d_out}, "
-                f"the facts need R^{facts.d_in} to R^{facts.d_out}"
-            )
+        check_facts(facts)
+        if start is not None:
+            check_start(start, facts)
         with one_thread_if_small(len(facts) * facts.n_outputs):
             return _Solve(self, facts, start, on_progress).run()
 

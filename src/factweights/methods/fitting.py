@@ -25,7 +25,7 @@ from factweights.methods.whiten import Whitened
 from factweights.progress import OnProgress, Progress, silent
 from factweights.threads import one_thread_if_small
 
-ALL_SCORES = 1 << 27  # facts × outputs up to which every step scores them all
+ALL_SCORES = 1 << 25  # facts × outputs up to which every step scores them all
 FIRST_TRY = 250  # evaluations after which a start that will succeed usually has
 RUNGS = ((6, 100), (3, FIRST_TRY))  # starts kept, and evaluations each has had by then
 GAIN = 0.9  # of the loss at half as many evaluations: a start above that is carried on no further
@@ -106,6 +106,9 @@ class LayeredLoss:
     With ``need`` None it is enough only when every margin has reached its goal, so that the loss is 0. The
     goals are 1, or 1 + s_i ‖F(k_i)‖ where a ``scale`` is given: the factors s ``(N,)``, and the map that
     takes outputs to the coordinates of the facts. A fact is right then once its margin exceeds s_i ‖F(k_i)‖.
+
+    Scores are ⟨F(k_i), v_y⟩ or, the same, ⟨h_i, u_y⟩ of the hidden layer with read-out vectors u_y = Bᵀ v_y.
+    The first takes two products of N × M × d_out for loss and gradient, the second three of N × M × m.
     """
 
     def __init__(
@@ -118,6 +121,7 @@ class LayeredLoss:
         scale: tuple[Float[Tensor, " n"], Float[Tensor, "d_out r_out"]] | None = None,
     ) -> None:
         self.layers, self.keys, self.values, self.need, self.scale = layers, keys, values, need, scale
+        self.by_outputs = 2 * values.shape[1] <= 3 * layers.width
         self.hinge = Hinge(targets, len(values))
         self.evaluations = 0
 
@@ -127,10 +131,18 @@ class LayeredLoss:
         with torch.enable_grad():
             leaf = x.detach().requires_grad_(True)
             parts = self.layers.split(leaf)
-            h, u = self.layers.hidden(parts, self.keys), self.layers.readout(parts, self.values)
+            h = self.layers.hidden(parts, self.keys)
+            if self.by_outputs:
+                h, u = h @ parts[-1], self.values  # (N, d_out), (M, d_out)
+            else:
+                u = self.layers.readout(parts, self.values)  # (M, m)
             goals = None if self.scale is None else self._goals(parts, h, *self.scale)
-        e = self.hinge(h.detach(), u.detach(), None if goals is None else goals.detach())
-        outputs, pulls = [h, u], [e.features, e.readout]
+        e = self.hinge(
+            h.detach(), u.detach(), None if goals is None else goals.detach(), fixed=self.by_outputs
+        )
+        outputs, pulls = [h], [e.features]
+        if not self.by_outputs:
+            outputs, pulls = [*outputs, u], [*pulls, e.readout]
         if goals is not None:
             outputs, pulls = [*outputs, goals], [*pulls, e.goals]
         (gradient,) = torch.autograd.grad(outputs, [leaf], pulls)
@@ -138,7 +150,8 @@ class LayeredLoss:
         return e.loss, gradient, enough
 
     def _goals(self, parts: list[Tensor], h: Tensor, factors: Tensor, back: Tensor) -> Float[Tensor, " n"]:
-        return 1 + factors * (h @ self.layers.readout(parts, back).T).norm(dim=1)
+        out = h @ back.T if self.by_outputs else h @ self.layers.readout(parts, back).T
+        return 1 + factors * out.norm(dim=1)
 
 
 class Fitter:

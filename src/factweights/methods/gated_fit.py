@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 from factweights import theory
+from factweights.domains import Count, Margin, Norm, Share, Width
 from factweights.memories import GatedMemory, Memory
 from factweights.methods.layered_fit import LayeredFit
 from factweights.methods.layers import GatedLayers
@@ -27,13 +28,13 @@ class GatedFit(LayeredFit[GatedMemory]):
         max_evaluations: over all starts; None takes 4,000 for small problems and down to 1,500 for large.
     """
 
-    width: int
+    width: Width
     activation: Literal["identity", "relu", "silu"] = "identity"
-    recall: float = 1.0
-    noise: float = 0.0
-    noise_recall: float = 0.99
-    margin: float = 0.0
-    max_evaluations: int | None = None
+    recall: Share = 1.0
+    noise: Norm = 0.0
+    noise_recall: Share = 0.99
+    margin: Margin = 0.0
+    max_evaluations: Count | None = None
 
     name: ClassVar[str] = "gated-fit"
     reference: ClassVar[str] = "architecture after arXiv 2607.10034; the fit is measured in the lab log"

@@ -8,21 +8,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factweights import theory
-from factweights.errors import SettingError
+from factweights.domains import Count, Norm, Width
 from factweights.facts import Associations
+from factweights.memories import Memory
 from factweights.memories.gated import GatedMemory
 from factweights.methods.base import Method
 from factweights.methods.conjugate import conjugate_gradients
 from factweights.methods.draws import normal, streams, typical_length
 from factweights.methods.readout import raw_readout, ridge_readout
+from factweights.progress import OnProgress
 
-READOUTS = ("raw", "whitened", "data-dependent")
 TOLERANCE = 1e-10
 
 
 @final
 @dataclass(frozen=True)
-class GatedHebbian(Method):
+class GatedHebbian(Method[GatedMemory]):
     """φ(k) = (A k) ⊙ (G k) with a linear readout B in closed form, computed in float64.
 
     ``raw``: A and G random, B = (1/N) Σ_i v_f(i) φ(k_i)ᵀ. ``whitened``: the same features, B by ridge
@@ -41,25 +42,18 @@ class GatedHebbian(Method):
         max_iterations: conjugate-gradient products per fit.
     """
 
-    width: int
+    width: Width
     readout: Literal["raw", "whitened", "data-dependent"] = "whitened"
-    ridge: int | float = 1e-6
-    rounds: int = 1
-    max_iterations: int = 1000
+    ridge: Norm = 1e-6
+    rounds: Count = 1
+    max_iterations: Count = 1000
 
     name: ClassVar[str] = "gated-hebbian"
     reference: ClassVar[str] = "after arXiv 2607.10034"
 
-    def __post_init__(self) -> None:
-        if self.readout not in READOUTS:
-            raise SettingError(f"unknown readout {self.readout!r}; use one of {', '.join(READOUTS)}")
-        if min(self.width, self.rounds, self.max_iterations) < 1 or not self.ridge >= 0:
-            raise SettingError(
-                "gated-hebbian needs width, rounds and max_iterations of at least 1 and ridge ≥ 0, got "
-                f"{self.width}, {self.rounds}, {self.max_iterations}, {self.ridge}"
-            )
-
-    def store(self, facts: Associations, *, seed: int = 0) -> GatedMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> GatedMemory:
         """Write ``facts`` with first features drawn from ``seed``; keys of any common length."""
         dtype, facts = facts.keys.dtype, facts.to(dtype=torch.float64)
         length = typical_length(facts.keys)

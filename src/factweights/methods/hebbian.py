@@ -7,8 +7,9 @@ import torch
 
 from factweights import theory
 from factweights.facts import Associations
-from factweights.memories import LinearMemory
+from factweights.memories import LinearMemory, Memory
 from factweights.methods.base import Method
+from factweights.progress import OnProgress
 
 
 def hebbian_matrix(facts: Associations) -> torch.Tensor:
@@ -20,7 +21,7 @@ def hebbian_matrix(facts: Associations) -> torch.Tensor:
 
 @final
 @dataclass(frozen=True)
-class Hebbian(Method):
+class Hebbian(Method[LinearMemory]):
     """W = Σ_i v_f(i) k_iᵀ, one pass over the facts and nothing to tune.
 
     Every fact is right up to d² ≈ 8 N ln N, a typical one up to 2 N ln N.
@@ -29,7 +30,9 @@ class Hebbian(Method):
     name: ClassVar[str] = "hebbian"
     reference: ClassVar[str] = "after Thm 1 of arXiv 2412.06538; constants after arXiv 2605.05189"
 
-    def store(self, facts: Associations, *, seed: int = 0) -> LinearMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> LinearMemory:
         """Write ``facts``; ``seed`` changes nothing."""
         return LinearMemory.from_weight(hebbian_matrix(facts))
 

@@ -8,19 +8,22 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factweights import theory
+from factweights.domains import Degree, Width
 from factweights.errors import SettingError
 from factweights.facts import Associations
+from factweights.memories import Memory
 from factweights.memories.activations import ACTIVATIONS, degree, hermite, hermite_coefficient
 from factweights.memories.gated import GatedMemory
 from factweights.methods.base import Method
 from factweights.methods.draws import normal, streams, typical_length
+from factweights.progress import OnProgress
 
 BLOCK_ELEMENTS = 1 << 22  # features held at once
 
 
 @final
 @dataclass(frozen=True)
-class HermiteNTK(Method):
+class HermiteNTK(Method[GatedMemory]):
     """A_r = (1/m) Σ_i h_q(⟨g_r, k_i⟩) ⟨b_r, v_f(i)⟩ k_i with random gates g_r, random unit write vectors b_r.
 
     In the mean over gates the answer to key k is Σ_i v_f(i) ⟨k, k_i⟩^{q+1} / d: a sum of outer products with
@@ -36,8 +39,8 @@ class HermiteNTK(Method):
         activation: σ of the gates in the memory; ``hermite`` is h_q.
     """
 
-    width: int
-    degree: int = 1
+    width: Width
+    degree: Degree = 1
     activation: str = "hermite"
 
     name: ClassVar[str] = "hermite-ntk"
@@ -46,10 +49,7 @@ class HermiteNTK(Method):
     )
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.degree < 1:
-            raise SettingError(
-                f"hermite-ntk needs width and degree of at least 1, got {self.width}, {self.degree}"
-            )
+        super().__post_init__()
         if self.activation not in ACTIVATIONS:
             raise SettingError(f"unknown activation {self.activation!r}; use one of {', '.join(ACTIVATIONS)}")
         if self.activation != "hermite" and abs(hermite_coefficient(self.activation, self.degree)) < 1e-6:
@@ -58,7 +58,9 @@ class HermiteNTK(Method):
                 "that degree writes; take another degree, or activation='hermite'"
             )
 
-    def store(self, facts: Associations, *, seed: int = 0) -> GatedMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> GatedMemory:
         """Write ``facts`` with gates and write vectors drawn from ``seed``; keys of any common length."""
         gates, writes = streams(seed, self.name, 2)
         G = normal(gates, self.width, facts.d_in, facts.keys) / typical_length(facts.keys)

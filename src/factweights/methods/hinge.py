@@ -29,7 +29,7 @@ class HingeEvaluation:
     Attributes:
         loss: L.
         features: ∂L/∂h, ``(N, m)``.
-        readout: ∂L/∂u, ``(M, m)``.
+        readout: ∂L/∂u, ``(M, m)``, or no rows where it was not asked for.
         goals: ∂L/∂g, ``(N,)``.
         worst: ``(N,)`` each fact's largest violation g_i − z_f + z_y or 0; below g_i the fact is right.
     """
@@ -56,23 +56,30 @@ class Hinge:
         h: Float[Tensor, "n m"],
         u: Float[Tensor, "outputs m"],
         goals: Float[Tensor, " n"] | None = None,
+        *,
+        fixed: bool = False,
     ) -> HingeEvaluation:
-        """Evaluate at features ``h`` and read-out vectors ``u``; ``goals`` None stands for ones."""
+        """Evaluate at features ``h`` and read-out vectors ``u``; ``goals`` None stands for ones.
+
+        ``fixed`` read-out vectors, such as the values themselves, get no gradient: one product less of three.
+        """
         m = h.shape[1]
         own = u[self.targets]
         goal = 1 if goals is None else goals[:, None]
         lifted = torch.cat([h, goal - (h * own).sum(1, keepdim=True)], 1)
         reader = torch.cat([u, torch.ones_like(u[:, :1])], 1)
-        pull, push = torch.empty_like(lifted), torch.zeros_like(u)
+        pull, push = torch.empty_like(lifted), torch.zeros_like(u[:0] if fixed else u)
         worst, loss = h.new_empty(len(h)), 0.0
         for rows in self.blocks:
             z = self._violations(lifted[rows], reader, self.targets[rows])
             torch.amax(z, 1, out=worst[rows])
             loss += float(z.view(-1) @ z.view(-1))
             torch.mm(z, reader, out=pull[rows])
-            push.addmm_(z.T, h[rows])
+            if not fixed:
+                push.addmm_(z.T, h[rows])
         total = pull[:, m:]  # the column of ones in the reader sums the violations of each fact
-        push.index_add_(0, self.targets, h * total, alpha=-1)
+        if not fixed:
+            push.index_add_(0, self.targets, h * total, alpha=-1)
         return HingeEvaluation(loss / 2, pull[:, :m] - total * own, push, total[:, 0], worst)
 
     def _violations(self, lifted: Tensor, reader: Tensor, targets: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
-from factweights.errors import SettingError, ShapeError
+from factweights.domains import Count, Margin, Norm, Seed, Share, Width, checked
+from factweights.errors import ShapeError
 from factweights.facts import Associations
 from factweights.memories import Memory
-from factweights.methods.base import Method
+from factweights.methods.base import Method, check_facts
 from factweights.methods.fitting import FitSolution, fit
 from factweights.methods.layers import Layers
 from factweights.methods.request import Request
@@ -26,7 +27,7 @@ def usual_evaluations(scores: int) -> int:
     return max(LEAST, min(USUAL, USUAL * FREE // scores))
 
 
-class LayeredFit(Method, Generic[M]):
+class LayeredFit(Method[M]):
     """All layers of a memory fitted together, full batch, in white coordinates.
 
     L-BFGS on the pairwise squared hinge from small random weights, stopped at the first point at which enough
@@ -47,42 +48,29 @@ class LayeredFit(Method, Generic[M]):
     memory_type: ClassVar[type[Memory]]
     shape: ClassVar[tuple[str, ...]] = ("width", "activation")
 
-    width: int
-    recall: float
-    noise: float
-    noise_recall: float
-    margin: float
-    max_evaluations: int | None
-
-    def __post_init__(self) -> None:
-        if self.width < 1 or (self.max_evaluations is not None and self.max_evaluations < 1):
-            raise SettingError(
-                f"width and max_evaluations are at least 1, got {self.width} and {self.max_evaluations}"
-            )
-        _ = self.request  # raises on one that means nothing
+    width: Width
+    recall: Share
+    noise: Norm
+    noise_recall: Share
+    margin: Margin
+    max_evaluations: Count | None
 
     @property
     def request(self) -> Request:
         """What the settings ask for."""
         return Request(self.recall, self.noise, self.noise_recall, self.margin)
 
-    def store(
-        self,
-        facts: Associations,
-        *,
-        seed: int = 0,
-        start: M | None = None,
-        on_progress: OnProgress = silent,
-    ) -> M:
+    def _store(self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress) -> M:
         """Write ``facts``; use :meth:`solve` to hear how it went as well."""
         return cast("M", self.solve(facts, seed=seed, start=start, on_progress=on_progress).memory)
 
+    @checked
     def solve(
         self,
         facts: Associations,
         *,
-        seed: int = 0,
-        start: M | None = None,
+        seed: Seed = 0,
+        start: Memory | None = None,
         on_progress: OnProgress = silent,
     ) -> FitSolution:
         """Fit ``facts`` from random weights, or first from ``start``.
@@ -90,6 +78,7 @@ class LayeredFit(Method, Generic[M]):
         Raises:
             ShapeError: ``start`` has other dimensions or another activation.
         """
+        check_facts(facts)
         if start is not None:
             self._check_start(facts, start)
         return fit(
@@ -118,7 +107,7 @@ class LayeredFit(Method, Generic[M]):
     def _layers(self, d_in: int, d_out: int) -> Layers:
         """The layers between keys and values of these dimensions."""
 
-    def _check_start(self, facts: Associations, start: M) -> None:
+    def _check_start(self, facts: Associations, start: Memory) -> None:
         names = ("d_in", "d_out", *self.shape)
         theirs = tuple(start.config().get(n) for n in names)
         ours = (facts.d_in, facts.d_out, *(getattr(self, n) for n in self.shape))

@@ -7,18 +7,20 @@ import torch
 from torch import Tensor
 
 from factweights import theory
+from factweights.domains import Count, Dimension
 from factweights.errors import SettingError
 from factweights.facts import Associations
-from factweights.memories import LowRankMemory
+from factweights.memories import LowRankMemory, Memory
 from factweights.methods.base import Method
 from factweights.methods.cone import ConeLoss
 from factweights.methods.lbfgs import minimise
 from factweights.methods.whiten import Whitened
+from factweights.progress import OnProgress
 
 
 @final
 @dataclass(frozen=True)
-class LowRankFit(Method):
+class LowRankFit(Method[LowRankMemory]):
     """Both factors of U R fitted by L-BFGS on the cone loss, from the truncated SVD of the Hebbian matrix.
 
     Not convex, so there is no refutation: a set of facts it does not store may still be storable.
@@ -28,26 +30,29 @@ class LowRankFit(Method):
         max_evaluations: give up after this many.
     """
 
-    rank: int
-    max_evaluations: int = 1500
+    rank: Dimension
+    max_evaluations: Count = 1500
 
     name: ClassVar[str] = "low-rank-fit"
     reference: ClassVar[str] = "measured against the low-rank law of theory.md section 1"
 
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.max_evaluations < 1:
-            raise SettingError(
-                f"rank and max_evaluations are at least 1, got {self.rank}, {self.max_evaluations}"
-            )
+    @property
+    def goal(self) -> float:
+        """Every fact."""
+        return 1.0
 
-    def store(self, facts: Associations, *, seed: int = 0) -> LowRankMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> LowRankMemory:
         """Write ``facts``; ``seed`` changes nothing.
 
         Raises:
             SettingError: the rank exceeds d_in or d_out.
         """
         if self.rank > (most := min(facts.d_in, facts.d_out)):
-            raise SettingError(f"rank {self.rank} exceeds min(d_in, d_out); use at most {most}")
+            raise SettingError(
+                f"rank {self.rank} exceeds min(d_in, d_out); use at most {most}", fields=("rank",)
+            )
         white = Whitened.of(facts)
         loss = ConeLoss(*white.to(torch.float64))
         U, R = self._start(white)

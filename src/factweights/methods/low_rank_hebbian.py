@@ -5,28 +5,28 @@ from typing import ClassVar, final
 
 import torch
 
+from factweights.domains import Dimension
 from factweights.errors import SettingError
 from factweights.facts import Associations
-from factweights.memories import LowRankMemory
+from factweights.memories import LowRankMemory, Memory
 from factweights.methods.base import Method
 from factweights.methods.hebbian import hebbian_matrix
+from factweights.progress import OnProgress
 
 
 @final
 @dataclass(frozen=True)
-class LowRankHebbian(Method):
+class LowRankHebbian(Method[LowRankMemory]):
     """The best rank-r approximation of the Hebbian matrix, kept as two thin factors."""
 
-    rank: int
+    rank: Dimension
 
     name: ClassVar[str] = "low-rank-hebbian"
     reference: ClassVar[str] = "closed form of theory.md section 1 (truncated SVD); measured in the lab log"
 
-    def __post_init__(self) -> None:
-        if self.rank < 1:
-            raise SettingError(f"a rank is at least 1, got {self.rank}")
-
-    def store(self, facts: Associations, *, seed: int = 0) -> LowRankMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> LowRankMemory:
         """Write ``facts``; ``seed`` changes nothing.
 
         Raises:
@@ -34,7 +34,8 @@ class LowRankHebbian(Method):
         """
         if self.rank > min(facts.d_in, facts.d_out):
             raise SettingError(
-                f"rank {self.rank} exceeds min(d_in, d_out); use at most {min(facts.d_in, facts.d_out)}"
+                f"rank {self.rank} exceeds min(d_in, d_out); use at most {min(facts.d_in, facts.d_out)}",
+                fields=("rank",),
             )
         U, S, Vh = torch.linalg.svd(hebbian_matrix(facts))
         root = S[: self.rank].sqrt()

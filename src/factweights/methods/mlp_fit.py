@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
 from factweights import theory
+from factweights.domains import Count, Flag, Margin, Norm, Share, Width
 from factweights.memories import Memory, MLPMemory
 from factweights.methods.layered_fit import LayeredFit
 from factweights.methods.layers import MLPLayers
@@ -27,14 +28,14 @@ class MLPFit(LayeredFit[MLPMemory]):
         max_evaluations: over all starts; None takes 4,000 for small problems and down to 1,500 for large.
     """
 
-    width: int
+    width: Width
     activation: Literal["relu", "gelu", "silu"] = "relu"
-    bias: bool = True
-    recall: float = 1.0
-    noise: float = 0.0
-    noise_recall: float = 0.99
-    margin: float = 0.0
-    max_evaluations: int | None = None
+    bias: Flag = True
+    recall: Share = 1.0
+    noise: Norm = 0.0
+    noise_recall: Share = 0.99
+    margin: Margin = 0.0
+    max_evaluations: Count | None = None
 
     name: ClassVar[str] = "mlp-fit"
     reference: ClassVar[str] = (

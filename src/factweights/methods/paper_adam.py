@@ -8,15 +8,16 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from factweights import theory
-from factweights.errors import SettingError
+from factweights.domains import Count, Norm, Rate, Share
 from factweights.facts import Associations
-from factweights.memories import LinearMemory
+from factweights.memories import LinearMemory, Memory
 from factweights.methods.base import Method
+from factweights.progress import OnProgress
 
 
 @final
 @dataclass(frozen=True)
-class PaperAdam(Method):
+class PaperAdam(Method[LinearMemory]):
     """Full-batch AdamW on the cross-entropy of the logits V W k until recall passes the goal.
 
     The published rate is 1000 with −log(softmax), which turns to NaN in float32. With log-softmax rates from
@@ -29,27 +30,22 @@ class PaperAdam(Method):
         weight_decay: AdamW's.
     """
 
-    learning_rate: float = 10.0
-    max_steps: int = 4096
-    recall: float = 0.99
-    weight_decay: float = 1e-4
+    learning_rate: Rate = 10.0
+    max_steps: Count = 4096
+    recall: Share = 0.99
+    weight_decay: Norm = 1e-4
 
     name: ClassVar[str] = "paper-adam"
     reference: ClassVar[str] = "recipe of the public code of arXiv 2412.06538, stabilised"
 
-    def __post_init__(self) -> None:
-        if self.learning_rate <= 0 or self.max_steps < 1 or not 0 < self.recall <= 1:
-            raise SettingError(
-                "paper-adam needs learning_rate > 0, max_steps ≥ 1 and recall in (0, 1], got "
-                f"{self.learning_rate}, {self.max_steps}, {self.recall}"
-            )
-
-    def store(self, facts: Associations, *, seed: int = 0) -> LinearMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> LinearMemory:
         """Train on ``facts`` in float32 from a start drawn with ``seed``."""
         generator = torch.Generator().manual_seed(seed)
         K, V, f = facts.keys.float(), facts.values.float(), facts.targets
-        start = torch.randn(facts.d_out, facts.d_in, generator=generator) / facts.d_in**0.5
-        W = nn.Parameter(start.to(K))
+        first = torch.randn(facts.d_out, facts.d_in, generator=generator) / facts.d_in**0.5
+        W = nn.Parameter(first.to(K))
         optimiser = torch.optim.AdamW([W], lr=self.learning_rate, weight_decay=self.weight_decay)
         for _ in range(self.max_steps):
             logits = (K @ W.T) @ V.T

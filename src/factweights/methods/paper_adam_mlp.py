@@ -8,16 +8,18 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from factweights import theory
-from factweights.errors import SettingError
+from factweights.domains import Count, Rate, Share, Width
 from factweights.facts import Associations
+from factweights.memories import Memory
 from factweights.memories.mlp import MLPMemory
 from factweights.methods.base import Method
 from factweights.methods.draws import normal, streams
+from factweights.progress import OnProgress
 
 
 @final
 @dataclass(frozen=True)
-class PaperAdamMLP(Method):
+class PaperAdamMLP(Method[MLPMemory]):
     """Full-batch AdamW on the cross-entropy of V · V₂ᵀ relu(W₁ k + b) until recall passes the goal.
 
     As in the public code: entries of both layers N(0, 1/fan-in), biases from 0, no weight decay, float32;
@@ -31,28 +33,18 @@ class PaperAdamMLP(Method):
         check_every: steps between two looks at recall, the last step included (the paper: 256).
     """
 
-    width: int
-    learning_rate: int | float = 3e-2
-    max_steps: int = 2**15
-    recall: int | float = 0.99
-    check_every: int = 32
+    width: Width
+    learning_rate: Rate = 3e-2
+    max_steps: Count = 2**15
+    recall: Share = 0.99
+    check_every: Count = 32
 
     name: ClassVar[str] = "paper-adam-mlp"
     reference: ClassVar[str] = "recipe of the public code of arXiv 2412.06538, stabilised"
 
-    def __post_init__(self) -> None:
-        if self.learning_rate <= 0 or not 0 < self.recall <= 1:
-            raise SettingError(
-                "paper-adam-mlp needs learning_rate > 0 and recall in (0, 1], got "
-                f"{self.learning_rate}, {self.recall}"
-            )
-        if min(self.width, self.max_steps, self.check_every) < 1:
-            raise SettingError(
-                "paper-adam-mlp needs width, max_steps and check_every of at least 1, got "
-                f"{self.width}, {self.max_steps}, {self.check_every}"
-            )
-
-    def store(self, facts: Associations, *, seed: int = 0) -> MLPMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> MLPMemory:
         """Train on ``facts`` in float32 from a start drawn with ``seed``.
 
         Returns the weights of the last look: those that reached the goal, or the last of all.

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, final
 import torch
 
 from factweights import theory
-from factweights.errors import SettingError
+from factweights.domains import Share, Width
 from factweights.facts import Associations
 from factweights.memories import Memory
 from factweights.memories.gated import GatedMemory
@@ -14,8 +14,7 @@ from factweights.memories.mlp import MLPMemory
 from factweights.methods.base import Method
 from factweights.methods.draws import normal, streams, typical_length
 from factweights.methods.exact_linear import ExactLinear, LinearSolution
-
-ACTIVATIONS = ("relu", "bilinear")
+from factweights.progress import OnProgress
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class FeatureSolution:
 
 @final
 @dataclass(frozen=True)
-class RandomFeatures(Method):
+class RandomFeatures(Method[Memory]):
     """A random first layer, the readout by ``ExactLinear``: a convex problem with proofs on both sides.
 
     Its capacity follows the law of the linear memory with m in the place of d_in, N δ(M) = m d_out, about
@@ -49,22 +48,17 @@ class RandomFeatures(Method):
         stop: ``margin`` for memories to keep, ``first`` for searches, see :class:`ExactLinear`.
     """
 
-    width: int
+    width: Width
     activation: Literal["relu", "bilinear"] = "relu"
-    recall: int | float = 1.0
+    recall: Share = 1.0
     stop: Literal["margin", "first"] = "margin"
 
     name: ClassVar[str] = "random-features"
     reference: ClassVar[str] = "random first layer with a convex readout; theory.md section 2"
 
-    def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise SettingError(f"unknown activation {self.activation!r}; use one of {', '.join(ACTIVATIONS)}")
-        if self.width < 1:
-            raise SettingError(f"a width is at least 1, got {self.width}")
-        self._readout()  # raises on a recall or stop that mean nothing
-
-    def store(self, facts: Associations, *, seed: int = 0) -> Memory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> Memory:
         """Write ``facts`` on features drawn from ``seed``. Use :meth:`solve` for the verdict as well."""
         return self.solve(facts, seed=seed).memory
 
@@ -85,7 +79,7 @@ class RandomFeatures(Method):
         return GatedMemory.from_weights(layers[0], layers[1], write)
 
     def _readout(self) -> ExactLinear:
-        return ExactLinear(recall=float(self.recall), stop=self.stop)
+        return ExactLinear(recall=self.recall, stop=self.stop)
 
     def n_parameters(self, d_in: int, d_out: int) -> int:
         """Every weight: m (d_in + d_out) with ReLU, m (2 d_in + d_out) with gates."""

@@ -5,16 +5,17 @@ from typing import ClassVar, final
 
 import torch
 
-from factweights.errors import SettingError
+from factweights.domains import Norm
 from factweights.facts import Associations
-from factweights.memories import LinearMemory
+from factweights.memories import LinearMemory, Memory
 from factweights.methods.base import Method
 from factweights.methods.hebbian import hebbian_matrix
+from factweights.progress import OnProgress
 
 
 @final
 @dataclass(frozen=True)
-class Ridge(Method):
+class Ridge(Method[LinearMemory]):
     """argmin_W Σ_i ‖W k_i − v_f(i)‖² + λ s ‖W‖², that is W = H (KᵀK + λ s I)⁻¹ with H the Hebbian matrix.
 
     s is the mean eigenvalue of KᵀK, so λ means the same at every N and key length.
@@ -23,16 +24,14 @@ class Ridge(Method):
         ridge: λ; 0 is plain least squares (minimum norm where keys leave directions free).
     """
 
-    ridge: float = 0.1
+    ridge: Norm = 0.1
 
     name: ClassVar[str] = "ridge"
     reference: ClassVar[str] = "classical linear associator with the pseudo-inverse (Kohonen, 1972)"
 
-    def __post_init__(self) -> None:
-        if not self.ridge >= 0:
-            raise SettingError(f"a ridge is ≥ 0, got {self.ridge}")
-
-    def store(self, facts: Associations, *, seed: int = 0) -> LinearMemory:
+    def _store(
+        self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
+    ) -> LinearMemory:
         """Write ``facts``; ``seed`` changes nothing."""
         gram = facts.keys.T @ facts.keys
         scale = gram.diagonal().mean()
