@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ParamSpec, TypeVar
 
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
 
 from factweights.errors import SettingError
 
@@ -28,17 +27,19 @@ LISTED = 100_000  # entries of a list of settings, seeds among them
 TOLD = 60  # characters of a refused value that an error repeats
 
 
+class Refused(ValueError):
+    """A value outside its domain, as pydantic wants to hear of it."""
+
+
 class Domain:
     """A kind of value; called with one, it returns it as the kind it is or refuses it."""
 
     def __str__(self) -> str:
         raise NotImplementedError
 
-    def refused(self, why: str = "") -> PydanticCustomError:
+    def refused(self, why: str = "") -> "Refused":
         """The error that states the domain, and ``why`` before it."""
-        return PydanticCustomError(
-            "domain", "{why}give {what}", {"why": f"{why}; " if why else "", "what": str(self)}
-        )
+        return Refused(f"{why and f'{why}; '}give {self}")
 
     def __call__(self, value: Any) -> Any:
         raise NotImplementedError
@@ -143,7 +144,7 @@ class Several(Domain):
             raise self.refused(f"it has {len(value):,}")
         try:
             entries = value if self.of is None else tuple(self.of(v) for v in value)
-        except PydanticCustomError:
+        except Refused:
             raise self.refused() from None
         if twice := _twice(entries):
             raise self.refused(f"{told(twice[0])} stands there twice")
@@ -164,7 +165,7 @@ class CountOrSeveral(Several):
             return super().__call__(value)
         try:
             return range(Whole(1, LISTED)(value))
-        except PydanticCustomError:
+        except Refused:
             raise self.refused() from None
 
 
@@ -222,8 +223,7 @@ def refusal(error: ValidationError, of: str = "") -> SettingError:
     first = error.errors()[0]
     place = [str(p) for p in first["loc"] if not (isinstance(p, str) and ("[" in p or "-" in p))]
     where = ".".join(place)
-    said = first["msg"].removeprefix("Value error, ").replace("Input should be", "give")
-    text = f"{where}{of and f' of {of}'} cannot be {told(first['input'])}: {said}"
+    text = f"{where}{of and f' of {of}'} cannot be {told(first['input'])}: {_said(first['msg'])}"
     return SettingError(text, fields=place[:1])
 
 
@@ -261,10 +261,14 @@ def _validated(adapter: Adapter, name: str, value: Any, of: str = "") -> Any:
     try:
         return adapter.validate_python(value)
     except ValidationError as e:
-        first = next((x for x in e.errors() if x["type"] == "domain"), e.errors()[0])
-        said = first["msg"].replace("Input should be", "give")
+        first = next((x for x in e.errors() if x["type"] == "value_error"), e.errors()[0])
+        said = _said(first["msg"])
         text = f"{name}{of and f' of {of}'} cannot be {told(value)}: {said}"
         raise SettingError(text, fields=(name,)) from None
+
+
+def _said(message: str) -> str:
+    return message.removeprefix("Value error, ").replace("Input should be", "give")
 
 
 @functools.cache
