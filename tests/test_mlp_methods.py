@@ -241,9 +241,7 @@ class TestReadouts:
     def test_errors(self):
         with pytest.raises(REFUSED):
             GatedHebbian(4, "best")  # type: ignore[arg-type]
-        with pytest.raises(
-            SettingError, match="ridge of gated-hebbian cannot be"
-        ):
+        with pytest.raises(SettingError, match="ridge of gated-hebbian cannot be"):
             GatedHebbian(4, ridge=-1.0)
 
 

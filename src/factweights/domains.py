@@ -27,7 +27,7 @@ LISTED = 100_000  # entries of a list of settings, seeds among them
 TOLD = 60  # characters of a refused value that an error repeats
 
 
-class Refused(ValueError):
+class DomainError(ValueError):
     """A value outside its domain, as pydantic wants to hear of it."""
 
 
@@ -37,9 +37,9 @@ class Domain:
     def __str__(self) -> str:
         raise NotImplementedError
 
-    def refused(self, why: str = "") -> "Refused":
+    def refused(self, why: str = "") -> "DomainError":
         """The error that states the domain, and ``why`` before it."""
-        return Refused(f"{why and f'{why}; '}give {self}")
+        return DomainError(f"{why and f'{why}; '}give {self}")
 
     def __call__(self, value: Any) -> Any:
         raise NotImplementedError
@@ -144,7 +144,7 @@ class Several(Domain):
             raise self.refused(f"it has {len(value):,}")
         try:
             entries = value if self.of is None else tuple(self.of(v) for v in value)
-        except Refused:
+        except DomainError:
             raise self.refused() from None
         if twice := _twice(entries):
             raise self.refused(f"{told(twice[0])} stands there twice")
@@ -165,7 +165,7 @@ class CountOrSeveral(Several):
             return super().__call__(value)
         try:
             return range(Whole(1, LISTED)(value))
-        except Refused:
+        except DomainError:
             raise self.refused() from None
 
 
