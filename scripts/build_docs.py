@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from factweights.cli.app import COMMANDS, GROUPS, app
-from factweights.files import whole_file
+from factweights.folders import whole_file
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
 WIDTH = 100

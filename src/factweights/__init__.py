@@ -32,7 +32,7 @@ _HOMES = {
         "gradient_flow",
         "watch_training",
     ),
-    "factweights.editing": ("Edited", "edit", "edit_facts", "edit_table"),
+    "factweights.editing": ("Edited", "edit", "edit_facts", "edit_folder", "edit_table"),
     "factweights.errors": ("FactweightsError",),
     "factweights.export": (
         "Ablation",
@@ -130,6 +130,7 @@ if TYPE_CHECKING:
     from factweights.editing import Edited as Edited
     from factweights.editing import edit as edit
     from factweights.editing import edit_facts as edit_facts
+    from factweights.editing import edit_folder as edit_folder
     from factweights.editing import edit_table as edit_table
     from factweights.errors import FactweightsError as FactweightsError
     from factweights.export import Ablation as Ablation

@@ -1,8 +1,4 @@
-"""A stored memory as a folder: the weights, the facts, their names, and the certificate that they are there.
-
-The hashes in ``manifest.json`` reveal accidents and careless edits. They are no signature: whoever can change
-the folder can change them too.
-"""
+"""A stored memory as a folder: weights, facts, their names, and the certificate that they are there."""
 
 import html
 import math
@@ -14,29 +10,53 @@ from typing import Any, Protocol, final, runtime_checkable
 
 import torch
 
-from factweights.errors import FactsError, SettingError, ShapeError, TamperedError
+from factweights.errors import FactsError, SettingError, ShapeError, TamperedError, some
 from factweights.facts import Associations, FactTable
 from factweights.facts.readers import text
 from factweights.facts.rows import raise_unknown
-from factweights.files import whole_folder
-from factweights.manifest import (
-    CERTIFICATE,
-    FACTS,
-    FORMAT,
-    MANIFEST,
-    MEMORY,
-    TABLE,
+from factweights.folders import (
+    Kind,
     Manifest,
-    check_files,
-    must_be_ours,
+    one_version,
     plain,
     read_json,
     read_manifest,
+    sealed,
     sha256,
-    some,
+    whole_folder,
     write_json,
 )
+from factweights.folders.manifests import Sha256
 from factweights.memories import Memory, load_memory
+from factweights.progress import OnProgress, silent
+
+FORMAT = "factweights.bundle.1"
+MEMORY, FACTS, TABLE = "memory.safetensors", "facts.safetensors", "facts.csv"
+CERTIFICATE, MANIFEST = "certificate.json", "manifest.json"
+
+
+class BundleManifest(Manifest):
+    """The contents of ``manifest.json``.
+
+    Attributes:
+        method: the settings of the method that stored the facts.
+        facts_hash, weights_hash, table_hash: of the contents, whatever the files look like.
+    """
+
+    method: dict[str, Any]
+    facts_hash: Sha256
+    weights_hash: Sha256
+    table_hash: Sha256 | None
+
+
+BUNDLE = Kind(
+    "factweights folder",
+    MANIFEST,
+    BundleManifest,
+    (FORMAT,),
+    "Bundle.save",
+    frozenset({MEMORY, FACTS, CERTIFICATE}),
+)
 
 
 @runtime_checkable
@@ -130,30 +150,30 @@ class Bundle:
 
     # -- files -------------------------------------------------------------------------------------------
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False, on_progress: OnProgress = silent) -> Path:
         """Write the folder ``path``, whole or not at all.
 
         Args:
             path: the folder.
             overwrite: replace a bundle that is there. Folders that hold anything else are never replaced.
+            on_progress: told if another process writes there and is waited for.
 
         Raises:
             OutputError: the folder is not empty, holds other files, or could not be written.
+            BusyError: another process still writes there.
         """
         path = Path(path)
-        if overwrite and path.is_dir():
-            must_be_ours(path)
-        with whole_folder(path, overwrite=overwrite) as tmp:
+        with whole_folder(path, kind=BUNDLE, overwrite=overwrite, on_progress=on_progress) as tmp:
             self.memory.save(tmp / MEMORY)
             self.facts.write(tmp / FACTS)
             if self.table is not None:
                 self.table.write(tmp / TABLE)
             write_json(tmp / CERTIFICATE, self.certificate)
-            write_json(tmp / MANIFEST, self._manifest(tmp).model_dump())
+            write_json(tmp / MANIFEST, sealed(self._manifest(tmp)))
         return path
 
-    def _manifest(self, folder: Path) -> Manifest:
-        return Manifest(
+    def _manifest(self, folder: Path) -> BundleManifest:
+        return BundleManifest(
             format=FORMAT,
             factweights=version("factweights"),
             method=self.method,
@@ -176,9 +196,11 @@ class Bundle:
             FileFormatError: not a factweights folder, a damaged manifest, or another format.
             TamperedError: a file is missing or is not the one that was saved.
         """
-        path = Path(path)
-        manifest = read_manifest(path)
-        check_files(path, manifest.files, contents=check)
+        return one_version(path, lambda folder: cls._load(folder, check))
+
+    @classmethod
+    def _load(cls, path: Path, check: bool) -> "Bundle":
+        manifest = read_manifest(path, BUNDLE, BundleManifest, check=check)
         memory, facts = load_memory(path / MEMORY), Associations.read(path / FACTS)
         table = FactTable.read(path / TABLE, wide=False) if TABLE in manifest.files else None
         try:

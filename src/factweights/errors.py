@@ -1,7 +1,7 @@
 """Every error a user can meet: what is wrong, the value, and what to do about it."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class FactweightsError(Exception):
@@ -116,3 +116,12 @@ def nearest(name: str, known: Iterable[str], n: int = 3) -> list[str]:
         folded.setdefault(k.casefold(), k)
     hits = difflib.get_close_matches(name.casefold(), folded, n=n, cutoff=0.6)
     return [folded[h] for h in hits]
+
+
+_SHOWN = 5  # of many names, how many an error lists
+
+
+def some(items: Sequence[object]) -> str:
+    """The first few of them, for an error."""
+    more = ", …" if len(items) > _SHOWN else ""
+    return ", ".join(map(repr, items[:_SHOWN])) + more

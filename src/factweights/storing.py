@@ -1,6 +1,5 @@
 """From a table of facts to a bundle: the smallest memory that holds them, its weights, its certificate."""
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,13 +8,13 @@ from typing import Any, Literal
 
 import torch
 
-from factweights.bundle import Bundle
+from factweights.bundle import BUNDLE, Bundle
 from factweights.capacity import Smallest, law_d, smallest_d, smallest_rank, smallest_width
 from factweights.certificates import Certificate, verify
-from factweights.errors import NotStorableError, OutputError, SettingError
+from factweights.errors import NotStorableError, SettingError
 from factweights.facts import Associations, FactTable
 from factweights.facts.embeddings import Kind
-from factweights.manifest import must_be_ours
+from factweights.folders import must_be_writable as folder_must_be_writable
 from factweights.memories import LinearMemory, LowRankMemory
 from factweights.methods import ExactLinear, Method
 from factweights.methods.base import expecting_misses
@@ -55,9 +54,9 @@ class Stored(Shown):
         """What is proved of the size searched for: ``both sides``, ``upper side``, or None without search."""
         return None if self.search is None else self.search.proved
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False, on_progress: OnProgress = silent) -> Path:
         """Write the bundle as a folder; see :meth:`Bundle.save`."""
-        return self.bundle.save(path, overwrite=overwrite)
+        return self.bundle.save(path, overwrite=overwrite, on_progress=on_progress)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
@@ -202,18 +201,7 @@ def must_be_writable(path: str | Path, *, overwrite: bool = False) -> None:
     Raises:
         OutputError: it is a file, is not empty, holds other files, or lies where nothing can be written.
     """
-    path = Path(path)
-    if path.exists() and not path.is_dir():
-        raise OutputError(f"{path} exists and is not a folder; choose another")
-    if path.is_dir() and overwrite:
-        must_be_ours(path)
-    elif path.is_dir() and any(path.iterdir()):
-        raise OutputError(f"{path} is not empty; choose another folder or ask to overwrite it")
-    above = next(p for p in path.absolute().parents if p.exists())
-    if not above.is_dir():
-        raise OutputError(f"{path} cannot be made: {above} is a file; choose another folder")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise OutputError(f"{path} cannot be made: no permission to write in {above}; choose another folder")
+    folder_must_be_writable(path, kind=BUNDLE, overwrite=overwrite)
 
 
 def _shortfall(c: Certificate, recall: float, d: int, law_d: int, method: Method) -> str:

@@ -75,19 +75,11 @@ def edit(
 
 def _edit_stored(folder: Path, wanted: dict[str, Any], out: Path | None) -> tuple[Any, Path | None]:
     """What came of it, and the folder that was written."""
-    from factweights.bundle import Bundle
     from factweights.cli.progress import shown_progress
-    from factweights.editing import edit as change
-    from factweights.storing import must_be_writable
+    from factweights.editing import edit_folder
 
-    bundle = Bundle.load(folder)
-    must_be_writable(out or folder, overwrite=out is None)
     with shown_progress() as tell:
-        edited = change(bundle, **wanted, on_progress=tell)
-        if out is None and edited.bundle.facts.hash == bundle.facts.hash:
-            return edited, None
-        edited.save(out or folder, overwrite=out is None)
-    return edited, out or folder
+        return edit_folder(folder, **wanted, out=out, on_progress=tell)
 
 
 def _edit_compiled(folder: Path, wanted: dict[str, Any], out: Path | None) -> tuple[Any, Path | None]:

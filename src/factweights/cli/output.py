@@ -8,7 +8,7 @@ from typing import Any
 
 def print_json(value: dict[str, Any]) -> None:
     """One JSON document; infinities and NaN, which JSON has no word for, become words."""
-    from factweights.manifest import plain
+    from factweights.folders import plain
 
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     print(json.dumps(plain(value), indent=2, ensure_ascii=not encoding.startswith("utf"), allow_nan=False))

@@ -29,7 +29,7 @@ def report(
         markdown: Write the table of claims to this file as well.
     """
     from factweights.cli.output import print_json
-    from factweights.files import whole_file
+    from factweights.folders import whole_file
     from factweights.studies import write_report
 
     found = write_report(folder, out)

@@ -1,5 +1,6 @@
 """A stored memory with some of its facts changed, verified as a whole."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +11,14 @@ import torch
 from torch import Tensor
 
 from factweights import theory
-from factweights.bundle import Bundle
+from factweights.bundle import BUNDLE, Bundle, BundleManifest
 from factweights.certificates import Certificate, margins, verify
 from factweights.editing.named import edit_named
 from factweights.editing.table import Pair, TableEdit, edit_table
 from factweights.editing.writing import How, method_of, write
 from factweights.errors import FactsError, NotStorableError, SettingError
 from factweights.facts import Associations, FactTable
+from factweights.folders import locked, must_be_writable, one_version, read_manifest
 from factweights.memories import LinearMemory, Memory
 from factweights.methods import Method
 from factweights.methods.request import missed
@@ -63,9 +65,9 @@ class Edited(Shown):
         """Whether the whole table was stored again from nothing."""
         return self.how == "stored again"
 
-    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False, on_progress: OnProgress = silent) -> Path:
         """Write the bundle as a folder; see :meth:`Bundle.save`."""
-        return self.bundle.save(path, overwrite=overwrite)
+        return self.bundle.save(path, overwrite=overwrite, on_progress=on_progress)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
@@ -181,6 +183,46 @@ def edit(
         how=how,
         seconds=time.perf_counter() - begun,
     )
+
+
+def edit_folder(
+    path: str | Path,
+    *,
+    set: Iterable[Iterable[object]] = (),
+    remove: Iterable[Iterable[object]] = (),
+    out: str | Path | None = None,
+    on_progress: OnProgress = silent,
+    **settings: Any,
+) -> tuple[Edited, Path | None]:
+    """Change some facts of a memory in a folder, one editor at a time; see :func:`edit`.
+
+    The folder is read and written under one lock, so that of two edits at once the second waits, and then
+    changes what the first has left.
+
+    Args:
+        path: what :meth:`Bundle.save` wrote; replaced, whole or not at all, unless ``out`` is given.
+        set, remove, settings: as of :func:`edit`.
+        out: another folder for the result.
+        on_progress: told after every step, and if another edit is waited for.
+
+    Returns:
+        What came of it, and the folder that was written: None where every fact has its answer already and
+        the folder would be replaced by itself.
+
+    Raises:
+        OutputError: nothing can be written there.
+        BusyError: another edit takes too long.
+        FileFormatError, TamperedError, FileNotFoundError: not a whole folder. Others as of :func:`edit`.
+    """
+    target = Path(path if out is None else out)
+    one_version(path, lambda folder: read_manifest(folder, BUNDLE, BundleManifest, check=False))
+    must_be_writable(target, kind=BUNDLE, overwrite=out is None, contents=False)
+    with contextlib.nullcontext() if out is not None else locked(path, on_progress=on_progress):
+        bundle = Bundle.load(path)
+        edited = edit(bundle, set=set, remove=remove, on_progress=on_progress, **settings)
+        if out is None and edited.bundle.facts.hash == bundle.facts.hash:
+            return edited, None
+        return edited, edited.save(target, overwrite=out is None, on_progress=on_progress)
 
 
 def _table(bundle: Bundle) -> FactTable:

@@ -9,10 +9,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from factweights.export import real
-from factweights.export.folder import WEIGHTS, read_settings, read_table
+from factweights.export.folder import WEIGHTS
 from factweights.export.layout import Layout
 from factweights.export.maps import Held
 from factweights.export.names import BOS, Vocabulary
+from factweights.export.opening import open_compiled
 from factweights.facts import FactTable
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
@@ -71,10 +72,10 @@ class _Bench:
     """A model whose weights are changed and put back, asked for the whole table each time."""
 
     def __init__(self, path: Path) -> None:
-        self.settings, self.table = read_settings(path), read_table(path)
+        opened = open_compiled(path)
+        self.settings, self.table, self.model = opened.settings, opened.table, opened.model
         self.layout: Layout = self.settings.residual
         self.vocabulary: Vocabulary = self.settings.vocabulary
-        self.model, _ = real.load(path)
         ids = self.vocabulary
         self.prompts = [[ids.ids[BOS], *ids.of((s, r))] for s, r, _ in self.table]
         self.targets = ids.of(self.table.answer)

@@ -1,5 +1,6 @@
 """Facts of a compiled model changed from the weights as they are, and everything verified again."""
 
+import contextlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from factweights.editing import TableEdit, edit_table
-from factweights.errors import NotStorableError
+from factweights.errors import NotStorableError, some
 from factweights.export import assembly, real
 from factweights.export.asking import ask_all, complete, said_of, still_suited
 from factweights.export.assembly import Head, State
@@ -21,7 +22,7 @@ from factweights.export.layout import Layout
 from factweights.export.names import TEMPLATES, Vocabulary
 from factweights.export.plans import Plan
 from factweights.facts import FactTable
-from factweights.manifest import some
+from factweights.folders import locked, one_version
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 
@@ -131,18 +132,30 @@ def edit_compiled(
             :func:`factweights.editing.edit_table`.
         NotStorableError: the table after the changes cannot be held.
     """
-    begun = time.perf_counter()
     path = Path(path)
-    settings, before = read_settings(path), read_table(path)
     target = path if out is None else Path(out)
-    must_be_writable(target, overwrite=out is None)
+    one_version(path, lambda folder: read_settings(folder, check=False))
+    must_be_writable(target, overwrite=out is None, contents=False)
+    with contextlib.nullcontext() if out is not None else locked(path, on_progress=on_progress):
+        return _edited(path, target, set, remove, add, on_progress)
+
+
+def _edited(
+    path: Path,
+    target: Path,
+    set: Iterable[Iterable[object]],
+    remove: Iterable[Iterable[object]],
+    add: bool,
+    on_progress: OnProgress,
+) -> EditedModel:
+    begun = time.perf_counter()
+    settings, before, old = one_version(path, _read)
     changes = edit_table(before, set=set, remove=remove, add=add)
     if not changes:
         seconds = time.perf_counter() - begun
         return EditedModel(path, None, changes, None, None, None, {}, 0, "unchanged", seconds)
-    old = load_file(path / WEIGHTS)
     plan = _plan(settings, changes, old, on_progress)
-    in_place = out is None
+    in_place = target == path
     try:
         _, certificate, _ = write(plan, target, settings.width, overwrite=in_place, tell=on_progress)
         how: Literal["from the weights", "compiled again"] = "from the weights"
@@ -169,6 +182,11 @@ def edit_compiled(
         how=how,
         seconds=time.perf_counter() - begun,
     )
+
+
+def _read(folder: Path) -> tuple[Settings, FactTable, State]:
+    settings = read_settings(folder)
+    return settings, read_table(folder), load_file(folder / WEIGHTS)
 
 
 def _plan(settings: Settings, changes: TableEdit, state: State, tell: OnProgress) -> Plan:

@@ -17,7 +17,7 @@ from factweights.export.folder import WEIGHTS
 from factweights.export.layout import Layout
 from factweights.export.names import BOS, UNK, Vocabulary
 from factweights.facts import FactTable
-from factweights.manifest import sha256
+from factweights.folders import sha256
 from factweights.progress import OnProgress, silent
 from factweights.show import Shown
 

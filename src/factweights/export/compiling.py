@@ -21,6 +21,7 @@ from factweights.export.fitting import comfortable_width
 from factweights.export.folder import (
     CARD,
     CERTIFICATE,
+    COMPILED,
     FACTS,
     MAP,
     MEMORY,
@@ -34,8 +35,7 @@ from factweights.export.names import BOS, TEMPLATES, Vocabulary, check_templates
 from factweights.export.plans import Plan
 from factweights.export.weights import CLOSE, Width, facts_of, first_width, fit, state_of
 from factweights.facts import FactTable
-from factweights.files import whole_folder
-from factweights.manifest import plain, write_json
+from factweights.folders import plain, whole_folder, write_json
 from factweights.memories import LinearMemory
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
@@ -159,7 +159,7 @@ def write(
         fitted = fit(plan, facts, neurons, tell)
         state, head = state_of(plan, fitted, facts, absent)
         try:
-            with whole_folder(out, overwrite=overwrite) as tmp:
+            with whole_folder(out, kind=COMPILED, overwrite=overwrite, on_progress=tell) as tmp:
                 _save(plan, tmp, tokenizer, state, neurons)
                 tell(Progress(0, None, "reloading"))
                 c = _checked(plan, tmp, tell)

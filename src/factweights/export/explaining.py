@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from factweights.errors import SettingError
-from factweights.export import real
 from factweights.export.asking import asked_as
-from factweights.export.folder import Settings, read_settings, read_table
+from factweights.export.folder import Settings
+from factweights.export.opening import open_compiled
 from factweights.facts.readers import text
 from factweights.show import Shown
 
@@ -96,13 +96,13 @@ def explain(
     Raises:
         UnknownNameError: no such fact, with the nearest name.
         SettingError: a ``top`` below 1, or a prompt that is too long or does not name these two alone.
-        FileFormatError: not a folder of ``compile``.
+        FileFormatError: not a folder of ``compile``; TamperedError: a file is not the one that was saved.
     """
     if top < 1:
         raise SettingError(f"top is how many answers to list, at least 1; got {top}")
-    settings, table = read_settings(path, check=False), read_table(path)
-    expected = table.lookup(subject, relation)
-    model, tokenizer = real.load(path, attention="eager")
+    opened = open_compiled(path, attention="eager")
+    settings, model, tokenizer = opened.settings, opened.model, opened.tokenizer
+    expected = opened.table.lookup(subject, relation)
     said, ids = asked_as(tokenizer, settings, text(subject), text(relation), prompt)
     return _taken_apart(model, settings, ids, said, expected, top)
 

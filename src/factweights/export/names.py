@@ -12,9 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from factweights.errors import FactsError, MissingExtraError, SettingError
+from factweights.errors import FactsError, MissingExtraError, SettingError, some
 from factweights.facts import FactTable
-from factweights.manifest import some
 
 PAD, BOS, EOS, UNK = "<pad>", "<s>", "</s>", "<unk>"
 SPECIAL = (PAD, BOS, EOS, UNK)

@@ -18,8 +18,8 @@ from torch import Tensor
 from factweights.errors import MissingExtraError, NotStorableError, OutputError
 from factweights.export import real
 from factweights.export.asking import ask_all, complete, said_of
-from factweights.export.folder import read_settings, read_table
-from factweights.files import whole_file
+from factweights.export.opening import open_compiled
+from factweights.folders import must_take_file, whole_file
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 
@@ -94,21 +94,19 @@ def to_onnx(
         OutputError: the file is there, or cannot be written.
     """
     begun = time.perf_counter()
-    settings, out = read_settings(folder), Path(out)
-    runtime = _packages()
-    if out.is_dir() or (out.exists() and not overwrite):
-        raise OutputError(f"{out} exists; choose another file or ask to overwrite it")
-    table, vocabulary = read_table(folder), settings.vocabulary
-    model, tokenizer = real.load(folder)
-    model = model.float()
-    with whole_file(out) as tmp:
+    out = Path(out)
+    must_take_file(out, overwrite=overwrite)
+    opened, runtime = open_compiled(folder), _packages()
+    settings, table, tokenizer = opened.settings, opened.table, opened.tokenizer
+    vocabulary, model = settings.vocabulary, opened.model.float()
+    with whole_file(out, overwrite=overwrite) as tmp:
         on_progress(Progress(0, None, "exporting"))
         _export(model, tmp)
         session = _Session(runtime, tmp, model.config)
         templates, _ = complete(settings.templates, vocabulary, table)
         asked = ask_all(session, tokenizer, vocabulary, table, templates, on_progress)
         difference = float(np.max([_difference(session, model, p.ids[:COMPARED]) for p in asked.prompts]))
-        recall = float(asked.right.mean())
+        recall, size = float(asked.right.mean()), tmp.stat().st_size
         if recall < 1:
             never = f"; {said_of(asked.never)}" if asked.never else ""
             raise NotStorableError(
@@ -125,7 +123,7 @@ def to_onnx(
         prompts=int(asked.times.sum()),
         compared=sum(len(p.ids[:COMPARED]) for p in asked.prompts),
         difference=difference,
-        bytes=out.stat().st_size,
+        bytes=size,
         onnxruntime=runtime.__version__,
         seconds=time.perf_counter() - begun,
     )
@@ -177,7 +175,7 @@ class _Session:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         self.config = config
-        source = path.read_bytes()  # a path ending in .part it would not read
+        source = path.read_bytes()  # a name without .onnx it would not read
         self._run = runtime.InferenceSession(source, options, providers=["CPUExecutionProvider"]).run
 
     def __call__(self, *, input_ids: Tensor, **_: Any) -> Any:

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from factweights.errors import FactsError, FileFormatError, SettingError, ShapeError
-from factweights.files import whole_file
+from factweights.folders import whole_file
 
 FORMAT = "factweights.associations.1"
 MAX_HEADER = 90_000_000  # bytes; safetensors refuses to read a header of more than 100 million

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from factweights.errors import MissingExtraError, SettingError
 from factweights.facts.readers import JSON_LINES, PARQUET
-from factweights.files import whole_file
+from factweights.folders import whole_file
 
 Columns = dict[str, list[str]]
 

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from factweights.errors import FileFormatError, ShapeError
-from factweights.files import whole_file
+from factweights.folders import whole_file
 
 FORMAT = "factweights.memory.1"
 

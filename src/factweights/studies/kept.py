@@ -9,8 +9,8 @@ from platform import python_version
 from typing import Any
 
 from factweights.errors import OutputError
-from factweights.files import whole_file
-from factweights.manifest import plain
+from factweights.folders import plain, whole_file
+from factweights.folders.leftovers import sweep
 from factweights.studies.cells import Cell, canonical_hash
 
 CHEAP = 1.0  # seconds of a cell for which waiting for the disk would be most of the work
@@ -76,8 +76,7 @@ class Kept:
     def sweep(self) -> None:
         """Remove what a killed process left half-written; only whoever alone writes here may."""
         for folder in (self.cells, self.failed):
-            for left in folder.glob(".*.part"):
-                left.unlink(missing_ok=True)
+            sweep(folder)
 
     def write_failure(self, cell: Cell, traceback: str) -> Path:
         """Keep what went wrong, with the cell that it went wrong in."""

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from factweights.errors import FactweightsError, FileFormatError
-from factweights.files import whole_file
-from factweights.manifest import read_json
+from factweights.folders import read_json, whole_file
 from factweights.show import Shown
 from factweights.studies.claims import CLAIMS
 from factweights.studies.estimates import duration

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from factweights.errors import UnknownNameError
-from factweights.files import whole_file
-from factweights.manifest import plain
+from factweights.folders import plain, whole_file
 from factweights.progress import OnProgress, Progress, silent
 from factweights.studies.capacity_sweep import CapacitySweep
 from factweights.studies.cells import Cell, Study

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from factweights.errors import FileFormatError, MissingExtraError, SettingError, UnknownNameError
-from factweights.files import whole_file
+from factweights.folders import whole_file
 from factweights.show import Shown
 from factweights.studies.cells import Study
 from factweights.studies.ledger import LEDGER, Ledger
