@@ -33,15 +33,18 @@ Ctrl-C, with nothing half-written.
 
 # The keys that --json promises at least; a test holds every command to them.
 KEYS = {
-    "store": "facts, outputs, recall, recall_asked, min_margin, d, law_d, proved, parameters, "
-    "bits_per_parameter, method, dtype, facts_hash, weights_hash, table_hash, search, seconds, out",
+    "store": "facts, outputs, recall, recall_asked, n_proved, min_margin, d, law_d, proved, "
+    "parameters, bits_per_parameter, map_bits_per_parameter, method, dtype, facts_hash, weights_hash, "
+    "table_hash, search, seconds, out",
     "recall": "subject, relation, answer, expected, correct, margin, score, runners_up",
-    "verify": "facts, outputs, recall, min_margin, min_relative_margin, weight_norm, n_missed, missed, "
-    "top_k, noise_recall, parameters, parameter_groups, bits, bits_per_parameter, margin_bound, dtype, "
+    "verify": "facts, outputs, recall, min_margin, min_relative_margin, weight_norm, n_missed, n_proved, "
+    "proved_margin, proved, missed, top_k, noise_recall, parameters, parameter_groups, bits, "
+    "bits_per_parameter, map_bits, map_bits_per_parameter, margin_bound, relative_bound, refuted, dtype, "
     "device, facts_hash, weights_hash, seed, seconds",
     "edit": "facts, outputs, changed, added, removed, unchanged, new_subjects, new_relations, new_answers, "
-    "recall, changed_recall, others_recall, removed_recall, kept, min_margin, parameters, "
-    "bits_per_parameter, method, how, refitted, facts_hash, weights_hash, table_hash, seconds, out",
+    "recall, n_proved, changed_recall, others_recall, removed_recall, kept, min_margin, parameters, "
+    "bits_per_parameter, map_bits_per_parameter, method, how, refitted, facts_hash, weights_hash, "
+    "table_hash, seconds, out",
     "compile": "out, facts, outputs, answers, asked, prompts, never_asked, unasked, recall, "
     "min_margin, min_probability, templates, noise, "
     "unknown, n_missed, missed, parameters, parameter_groups, bits, bits_per_parameter, bits_per_stored, "
@@ -53,10 +56,10 @@ KEYS = {
     "capacity": "method, d, d_out, outputs, kind, recall, noise, facts, interval, coverage, bracket, law, "
     "proved, runs, seconds",
     "width": "method, d, d_out, facts, outputs, tied, kind, recall, width, interval, parameters, "
-    "bits_per_parameter, n_delta_per_parameter, law, runs, build_seconds, seconds",
+    "bits_per_parameter, map_bits_per_parameter, n_delta_per_parameter, law, runs, build_seconds, seconds",
     "transformer": "facts, prompts, recall, always_right, min_margin, margin_all_prompts, facts_proved, "
-    "noise_attention, parameters, bits, bits_per_parameter, dtype, task_hash, weights_hash, seed, method, "
-    "sizes, steps, out, seconds",
+    "noise_attention, parameters, bits, bits_per_parameter, map_bits, map_bits_per_parameter, "
+    "dtype, task_hash, weights_hash, seed, method, sizes, steps, out, seconds",
     "dynamics": "facts, stages, loss, plateau_loss, plateau_time, relation_entropy, kl_at_plateau, rates, "
     "times_theory, conservation_error, converged, start, init, variables, weights, solver, evaluations, "
     "trace, seconds",

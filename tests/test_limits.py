@@ -8,6 +8,7 @@ import pytest
 from scipy.optimize import linprog, minimize
 
 from factweights import theory
+from factweights.errors import SettingError
 
 
 def test_minimal_cross_entropy_ends_and_middle():
@@ -124,3 +125,25 @@ def test_counting_parameters_and_facts_are_where_the_bits_run_out(outputs, degre
         most = theory.counting_facts(p, outputs, degree)
         assert most >= n
         assert theory.counting_bits(p, most + 1, outputs, degree) < theory.bits_of_facts(most + 1, outputs)
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1, 1), (2, 2), (3, 1), (4, 0), (2, 1, 1), (0,), (5,)])
+def test_bits_of_a_map_count_the_maps(counts: tuple[int, ...]):
+    n, m = sum(counts), len(counts)
+    maps = sum(tuple(f.count(y) for y in range(m)) == counts for f in itertools.product(range(m), repeat=n))
+    assert theory.map_bits(list(counts)) == pytest.approx(math.log2(maps))
+    assert theory.map_bits(list(counts)) <= theory.bits_of_facts(n, m) + 1e-9
+
+
+def test_a_permutation_has_fewer_bits_than_independent_answers():
+    for d, n, width, independent, of_the_map in ((32, 256, 8, 2.67, 2.19), (64, 512, 9, 2.67, 2.24)):
+        parameters = theory.gated_count(d, width)
+        assert theory.bits_of_facts(n, n) / parameters == pytest.approx(independent, abs=0.006)
+        assert theory.map_bits([1] * n) / parameters == pytest.approx(of_the_map, abs=0.006)
+    total = theory.map_bits([1] * 100)
+    assert theory.fano_bits(100, 100, 0.0, total) == total
+    assert 0 < theory.fano_bits(100, 100, 0.1, total) < 0.9 * total
+    assert theory.fano_bits(100, 100, 0.9, total) == 0.0
+    for wrong in ([1.5], [-1], [[1]], [math.nan]):
+        with pytest.raises(SettingError, match="counts"):
+            theory.map_bits(wrong)

@@ -5,9 +5,19 @@ import json
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 import factweights as fw
-from factweights.certificates import Witness, margin_bound, margins, relative_margins, verify
+from factweights.certificates import (
+    Witness,
+    WitnessError,
+    bound_margins,
+    margin_bound,
+    margins,
+    relative_margins,
+    verify,
+)
 from factweights.errors import SettingError, ShapeError
 
 
@@ -151,8 +161,67 @@ def test_bad_requests_say_what_and_what_to_do(overloaded):
     with pytest.raises(SettingError, match="from 1 up"):
         verify(memory, facts, top_k=[0])
     foreign = Witness(torch.tensor([999]), torch.tensor([0]), torch.tensor([1.0]).double())
-    with pytest.raises(ShapeError, match="rows below 90"):
+    with pytest.raises(ShapeError, match=r"entry 0 .*row 999.* below 90"):
         margin_bound(facts, foreign)
+
+
+@pytest.mark.parametrize(
+    ("row", "col", "weight", "said"),
+    [
+        ([0, 1], [1, 1], [1.0, 1.0], "entry 1 .*row 1, col 1.* target of that row"),
+        ([0, 1], [1, 2], [1.0, 0.0], "entry 1 .*weight 0.0.* above 0"),
+        ([0, 1], [1, 2], [1.0, -2.0], "entry 1 .*weight -2.0.* above 0"),
+        ([0, 1], [1, 2], [float("nan"), 1.0], "entry 0 .*weight nan.* finite"),
+        ([0, 1], [1, 2], [1.0, float("inf")], "entry 1 .*weight inf.* finite"),
+        ([0, -1], [1, 2], [1.0, 1.0], "entry 1 .*row -1.* from 0 up and below 5"),
+        ([0, 5], [1, 2], [1.0, 1.0], "entry 1 .*row 5.* below 5"),
+        ([0, 1], [1, -1], [1.0, 1.0], "entry 1 .*col -1.* from 0 up and below 5"),
+        ([0, 1], [5, 2], [1.0, 1.0], "entry 0 .*col 5.* below 5"),
+        ([0, 1], [1], [1.0, 1.0], "one length"),
+        ([[0, 1]], [[1, 2]], [[1.0, 1.0]], "one length"),
+        ([], [], [], "proves nothing"),
+        ([0.0, 1.0], [1, 2], [1.0, 1.0], "row .* whole numbers"),
+    ],
+)
+def test_a_witness_cannot_be_forged(row: list, col: list, weight: list, said: str):
+    facts = fw.Associations.spherical(5, 3, seed=0)
+    as_index = [torch.tensor(x, dtype=None if x else torch.int64) for x in (row, col)]
+    forged = Witness(*as_index, torch.tensor(weight).double())
+    with pytest.raises(WitnessError, match=said):
+        margin_bound(facts, forged)
+    with pytest.raises(WitnessError, match=said):
+        verify(fw.Hebbian().store(facts), facts, witness=forged)
+
+
+@given(st.integers(0, 10_000), st.floats(-150, 150), st.floats(-150, 150))
+def test_no_matrix_contradicts_a_bound_however_keys_and_values_are_scaled(seed: int, k: float, v: float):
+    rng = np.random.default_rng(seed)
+    facts = fw.Associations.gaussian(6, 3, outputs=4, seed=seed)
+    scaled = fw.Associations(facts.keys * 10.0**k, facts.values * 10.0**v, facts.targets)
+    row, col = np.nonzero(rng.random((6, 4)) < 0.7)
+    keep = col != facts.targets.numpy()[row]
+    row, col = row[keep], col[keep]
+    if not len(row):
+        return
+    witness = Witness(
+        torch.from_numpy(row), torch.from_numpy(col), torch.from_numpy(rng.random(len(row)) + 1e-3)
+    )
+    plain, found = bound_margins(facts, witness), bound_margins(scaled, witness)
+    assert found.relative == pytest.approx(plain.relative, rel=1e-9)
+    assert found.absolute == pytest.approx(plain.absolute * 10.0**k * 10.0**v, rel=1e-9)
+    # keys scaled one by one, with multipliers to match, leave the relative bound alone
+    scale = torch.from_numpy(10.0 ** rng.uniform(-3, 3, 6))
+    one = fw.Associations(facts.keys * scale[:, None], facts.values, facts.targets)
+    other = Witness(witness.row, witness.col, witness.weight / scale[witness.row])
+    assert bound_margins(one, other).relative == pytest.approx(plain.relative, rel=1e-9)
+
+
+def test_a_witness_of_other_facts_is_not_asked():
+    facts = fw.Associations.spherical(30, 4, seed=1)
+    memory = fw.ExactLinear().store(facts)
+    assert verify(memory, facts).refuted
+    c = verify(memory, facts.subset(slice(0, 5)))
+    assert (c.margin_bound, c.refuted) == (None, False)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

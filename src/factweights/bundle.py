@@ -93,7 +93,7 @@ class Recalled:
 
     @property
     def correct(self) -> bool:
-        """Whether the stored answer won by more than a tie; ``verify`` asks for more than rounding too."""
+        """Whether the stored answer won by more than a tie; ``verify`` says whether beyond rounding."""
         return self.margin > 0
 
     def to_dict(self) -> dict[str, Any]:

@@ -66,12 +66,14 @@ class Stored(Shown):
             "outputs": c.outputs,
             "recall": c.recall,
             "recall_asked": self.recall_asked,
+            "n_proved": c.n_proved,
             "min_margin": c.min_margin,
             "d": self.d,
             "law_d": self.law_d,
             "proved": self.proved,
             "parameters": c.parameters,
             "bits_per_parameter": c.bits_per_parameter,
+            "map_bits_per_parameter": c.map_bits_per_parameter,
             "method": self.bundle.method,
             "dtype": c.dtype,
             "facts_hash": c.facts_hash,
@@ -99,7 +101,7 @@ class Stored(Shown):
                 f"{self.search.what} = {self.search.size:,} is {smallest[self.search.proved]}",
             )
             lines.append(size)
-        lines.append(("parameters", f"{c.parameters:,}, {c.bits_per_parameter:.3g} bits of facts in each"))
+        lines.append(("parameters", f"{c.parameters:,}, {c.map_bits_per_parameter:.3g} bits of the map each"))
         return [*lines, ("seconds", f"{self.seconds:.3g}")]
 
     def _d(self) -> str:
@@ -211,7 +213,7 @@ def _shortfall(c: Certificate, recall: float, d: int, law_d: int, method: Method
     )
     if "width" in (settings := method.settings()):
         return f"{reached}. Its width is {settings['width']:,}: ask for a larger one or width = auto"
-    if c.margin_bound is not None and recall == 1.0:
+    if c.refuted and recall == 1.0:
         proof = f"proved: no {d} × {d} matrix of norm 1 has a margin above {c.margin_bound:.1e}"
     else:
         proof = f"not proved to be out of reach of every {d} × {d} matrix"

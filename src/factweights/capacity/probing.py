@@ -40,7 +40,7 @@ def probe(
     reached = noise_recall(memory, facts, noise, seed=seed) if noise else certificate.recall
     fits = reached >= recall and (noise > 0 or not method.unmet(memory, facts, seed=seed))
     verdict: Verdict = "fits" if fits else "not found"
-    if not fits and recall == 1.0 and not noise and certificate.margin_bound is not None:
+    if not fits and recall == 1.0 and not noise and certificate.refuted:
         verdict = "refuted"
     return Probe(
         facts=len(facts),

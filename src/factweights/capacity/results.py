@@ -187,6 +187,8 @@ class Width(Shown):
         interval: smallest and largest of the seeds.
         parameters: every scalar of the memory of this width.
         bits_per_parameter: N log2 M over ``parameters``.
+        map_bits_per_parameter: log2 N! over ``parameters`` for injective facts, one answer each; None for
+            answers drawn independently, whose bits are N log2 M.
         n_delta_per_parameter: N δ(M) over ``parameters``: 1 for the best matrix at its law.
         law: the width that the method predicts, None where it predicts none.
         build_seconds: storing and verifying at the width found, median over seeds.
@@ -204,6 +206,7 @@ class Width(Shown):
     interval: tuple[int, int]
     parameters: int
     bits_per_parameter: float
+    map_bits_per_parameter: float | None
     n_delta_per_parameter: float
     law: int | None
     runs: tuple[WidthRun, ...]
@@ -231,7 +234,13 @@ class Width(Shown):
             ("method", f"{self.method['method']}, d = {self.d}, {self.kind}, {outputs}, {table}"),
             ("criterion", f"{self.facts:,} facts at recall ≥ {self.recall:g}"),
             ("width", f"{self.width:,} ({_seeds(len(self.runs))}{spread})" + _asked(self.law)),
-            ("parameters", f"{self.parameters:,}, {self.bits_per_parameter:.3g} bits of facts in each"),
+            ("parameters", f"{self.parameters:,}, {self._bits()}"),
             ("N δ(M) / parameter", f"{self.n_delta_per_parameter:.3g}"),
             ("seconds", f"{self.seconds:.3g}, {self.build_seconds:.3g} to store and verify once"),
         ]
+
+    def _bits(self) -> str:
+        if self.map_bits_per_parameter is None:
+            return f"{self.bits_per_parameter:.3g} bits of facts in each (N log2 M)"
+        free = f"{self.bits_per_parameter:.3g} if answers were independent"
+        return f"{self.map_bits_per_parameter:.3g} bits of the map in each (log2 N!); {free}"

@@ -223,6 +223,7 @@ def _over_seeds(
         interval=(min(found), max(found)),
         parameters=parameters,
         bits_per_parameter=theory.bits_of_facts(n, outputs) / parameters,
+        map_bits_per_parameter=None if facts["outputs"] else theory.map_bits([1] * n) / parameters,
         n_delta_per_parameter=n * theory.delta(outputs) / parameters if outputs > 1 else 0.0,
         law=law,
         build_seconds=statistics.median(r.build_seconds for r in runs),

@@ -3,14 +3,25 @@
 from factweights.certificates.certificate import Certificate, Missed
 from factweights.certificates.prompts import PromptCertificate, prompt_margins, verify_prompts
 from factweights.certificates.recall import verify
-from factweights.certificates.streaming import margins, noise_recall, relative_margins
-from factweights.certificates.witness import Witness, margin_bound, weighted_rows
+from factweights.certificates.streaming import least_margins, margins, noise_recall, relative_margins
+from factweights.certificates.witness import (
+    MarginBound,
+    Witness,
+    WitnessError,
+    bound_margins,
+    margin_bound,
+    weighted_rows,
+)
 
 __all__ = [
     "Certificate",
+    "MarginBound",
     "Missed",
     "PromptCertificate",
     "Witness",
+    "WitnessError",
+    "bound_margins",
+    "least_margins",
     "margin_bound",
     "margins",
     "noise_recall",

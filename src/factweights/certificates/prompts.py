@@ -45,8 +45,10 @@ class PromptCertificate(Shown):
         facts_proved: facts whose bound is positive: no prompt of this length is answered wrong.
         noise_attention: largest share of any head's attention that noise can take, over all prompts.
         parameters, parameter_groups: scalars that hold facts, and all scalars by group.
-        bits: Σ over facts of log2 |A_r|.
-        bits_per_parameter: ``bits`` over ``parameters``, biases counted.
+        bits: Σ over facts of log2 |A_r|, as if answers were independent.
+        map_bits: log2 of the number of tables that give every answer as often as this one does.
+        bits_per_parameter, map_bits_per_parameter: these over ``parameters``, biases counted. All four speak
+            of the whole table, whatever is recalled of it.
         dtype, task_hash, weights_hash, seed, seconds: how and on what this was measured.
     """
 
@@ -62,6 +64,8 @@ class PromptCertificate(Shown):
     parameter_groups: dict[str, int]
     bits: float
     bits_per_parameter: float
+    map_bits: float
+    map_bits_per_parameter: float
     dtype: str
     task_hash: str
     weights_hash: str
@@ -92,7 +96,8 @@ class PromptCertificate(Shown):
             lines.append(("all prompts", f"margin at least {self.margin_all_prompts:.4g}: {proof}"))
             lines.append(("noise", f"takes at most {self.noise_attention:.3g} of any head's attention"))
         lines.append(("parameters", f"{self.parameters:,} ({groups})"))
-        lines.append(("bits per parameter", f"{self.bits_per_parameter:.4g}"))
+        free = f"{self.bits_per_parameter:.4g} if answers were independent"
+        lines.append(("bits per parameter", f"{self.map_bits_per_parameter:.4g} of the table; {free}"))
         return [*lines, ("measured", f"{self.dtype} in {self.seconds:.3g} s")]
 
 
@@ -135,6 +140,8 @@ def verify_prompts(
         parameter_groups=model.count_parameters(),
         bits=task.bits,
         bits_per_parameter=task.bits / parameters,
+        map_bits=task.map_bits,
+        map_bits_per_parameter=task.map_bits / parameters,
         dtype=str(model.dtype).removeprefix("torch."),
         task_hash=task.hash,
         weights_hash=model.hash,

@@ -1,12 +1,14 @@
-"""Exact margins over all facts and all outputs, streamed."""
+"""Exact margins over all facts and all outputs, streamed, and which of them lie beyond rounding."""
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from factweights.certificates import rounding
 from factweights.errors import SettingError, ShapeError
 from factweights.facts import Associations
 from factweights.memories import Memory
@@ -17,13 +19,15 @@ ROWS, COLUMNS = 2048, 2048  # one block of scores: 16 MiB in float32, 32 MiB in 
 def margins(memory: Memory, facts: Associations) -> Float[Tensor, " n"]:
     """Every fact's margin, in the memory's dtype and on its device.
 
+    A fact whose value another output has too is tied, and its margin at most 0, however the scores round.
+
     Raises:
         ShapeError: the memory's dimensions are not those of the facts.
     """
     check_request(memory, facts, (), ())
     moved = facts.to(device=memory.device, dtype=memory.dtype)
     with torch.no_grad():
-        return streamed_margins(memory, moved, moved.keys, ranked=False)[0]
+        return streamed_margins(memory, moved, moved.keys).margin
 
 
 def relative_margins(memory: Memory, facts: Associations) -> Float[Tensor, " n"]:
@@ -40,7 +44,23 @@ def relative_margins(memory: Memory, facts: Associations) -> Float[Tensor, " n"]
     check_request(memory, facts, (), ())
     moved = facts.to(device=memory.device, dtype=memory.dtype)
     with torch.no_grad():
-        return relative(*streamed_margins(memory, moved, moved.keys, ranked=False)[:2])
+        found = streamed_margins(memory, moved, moved.keys)
+        return relative(found.margin, found.size)
+
+
+def least_margins(memory: Memory, facts: Associations) -> Float[Tensor, " n"] | None:
+    """A lower bound of every fact's margin in exact arithmetic and in any evaluation in the memory's dtype.
+
+    Float64, by the model of :mod:`factweights.certificates.rounding`; a positive one proves the fact
+    recalled. None for a kind of memory whose rounding is not bounded there.
+
+    Raises:
+        ShapeError: the memory's dimensions are not those of the facts.
+    """
+    check_request(memory, facts, (), ())
+    moved = facts.to(device=memory.device, dtype=memory.dtype)
+    with torch.no_grad():
+        return beyond_rounding(memory, facts, moved, streamed_margins(memory, moved, moved.keys))
 
 
 def noise_recall(
@@ -64,6 +84,7 @@ def noise_recall(
 
 
 def check_request(memory: Memory, facts: Associations, noise: Sequence[float], top_k: Sequence[int]) -> None:
+    """Raise unless the memory fits the facts and the extras asked for mean something."""
     if (memory.d_in, memory.d_out) != (facts.d_in, facts.d_out):
         raise ShapeError(
             f"the memory maps R^{memory.d_in} to R^{memory.d_out}, the facts need "
@@ -75,13 +96,27 @@ def check_request(memory: Memory, facts: Associations, noise: Sequence[float], t
         raise SettingError(f"top_k counts outputs from 1 up, got {bad[0]}")
 
 
-def streamed_margins(
-    memory: Memory, facts: Associations, keys: Tensor, *, ranked: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Margins, ‖F(k_i)‖ max_y ‖v_y‖ for each, and (where ``ranked``) the rank of the right answer from 1."""
+@dataclass(frozen=True)
+class Streamed:
+    """What one pass over all scores finds.
+
+    Attributes:
+        margin: ``(N,)`` in the memory's dtype; NaN where a score is.
+        size: ``(N,)`` ‖F(k_i)‖ max_y ‖v_y‖.
+        rank: ``(N,)`` outputs that score at least as high as the right one, itself included; M + 1 where the
+            right score is NaN. Only where asked for.
+    """
+
+    margin: Float[Tensor, " n"]
+    size: Float[Tensor, " n"]
+    rank: Int[Tensor, " n"] | None
+
+
+def streamed_margins(memory: Memory, facts: Associations, keys: Tensor, *, ranked: bool = False) -> Streamed:
+    """Margins of ``facts`` (in the memory's dtype, on its device) asked by ``keys``, block by block."""
     n = len(keys)
     margin, size = keys.new_empty(n), keys.new_empty(n)
-    rank = torch.ones(n, dtype=torch.int64, device=keys.device)
+    rank = torch.zeros(n, dtype=torch.int64, device=keys.device)
     longest = facts.values.norm(dim=1).max()
     buffer = keys.new_empty(min(ROWS, n), min(COLUMNS, facts.n_outputs))
     for start in range(0, n, ROWS):
@@ -92,18 +127,53 @@ def streamed_margins(
         size[rows] = longest * out.norm(dim=1)
         if ranked:
             for scores, _ in _score_blocks(out, facts.values, buffer):
-                rank[rows] += (scores >= right[:, None]).sum(1)
-            rank[rows] -= 1  # the right answer counted itself
-    return margin, size, rank
+                rank[rows] += (~(scores < right[:, None])).sum(1)  # NaN counts as above
+            rank[rows] += right.isnan()
+    tied = _twins(facts.values)[facts.targets]
+    # Equal values score alike in exact arithmetic; kernels that round differently must not part them.
+    margin = torch.where(tied, margin.clamp_max(0), margin)
+    return Streamed(margin, size, torch.where(tied, rank.clamp_min(2), rank) if ranked else None)
 
 
-def rounding(facts: Associations) -> float:
-    """The rounding error of a margin, in units of ‖F(k_i)‖ max_y ‖v_y‖."""
-    return 2 * (facts.d_out + 2) * torch.finfo(facts.keys.dtype).eps
+def beyond_rounding(
+    memory: Memory, given: Associations, moved: Associations, found: Streamed
+) -> Float[Tensor, " n"] | None:
+    """Lower bounds of all margins, see :func:`least_margins`; ``moved`` is what the memory sees."""
+    if not rounding.known(memory):
+        return None
+    if given.n_outputs == 1:  # nothing to confuse: margins are infinite, or NaN
+        return found.margin.double()
+    by = rounding.Arithmetic.of(memory.dtype)
+    given = given.to(device=memory.device)
+    off = (moved.values.double() - given.values.double()).abs()
+    error = found.margin.new_empty(len(moved), dtype=torch.float64)
+    for start in range(0, len(moved), ROWS):
+        rows = slice(start, start + ROWS)
+        x = moved.keys[rows].double()
+        keys = rounding.Bounded(x, (x - given.keys[rows].double()).abs())
+        error[rows] = rounding.score_error(rounding.outputs(memory, keys), moved.values, off, by)
+    return rounding.least_margin(found.margin, error, by)
 
 
 def relative(margin: Tensor, size: Tensor) -> Tensor:
+    """Margins over sizes, 0 where the output is 0."""
     return torch.where(size == 0, torch.zeros_like(margin), margin / size)
+
+
+def noisy_recall(memory: Memory, facts: Associations, norm: float, seed: int, draws: int = 1) -> float:
+    """Recall under key noise of facts in the memory's dtype."""
+    generator, right = torch.Generator().manual_seed(seed), 0
+    for _ in range(draws):
+        step = torch.randn(facts.keys.shape, generator=generator, dtype=torch.float64)
+        step = (norm * step / step.norm(dim=1, keepdim=True)).to(facts.keys)
+        right += int((streamed_margins(memory, facts, facts.keys + step).margin > 0).sum())
+    return right / (draws * len(facts))
+
+
+def _twins(values: Float[Tensor, "m d"]) -> Bool[Tensor, " m"]:
+    """Which values another output has too."""
+    _, which, count = torch.unique(values + 0.0, dim=0, return_inverse=True, return_counts=True)
+    return count[which] > 1
 
 
 def _right_and_top(out: Tensor, f: Tensor, values: Tensor, buffer: Tensor) -> tuple[Tensor, Tensor]:
@@ -125,13 +195,3 @@ def _score_blocks(out: Tensor, values: Tensor, buffer: Tensor) -> Iterator[tuple
         block = values[first : first + COLUMNS]
         scores = flat[: len(out) * len(block)].view(len(out), len(block))
         yield torch.mm(out, block.T, out=scores), first
-
-
-def noisy_recall(memory: Memory, facts: Associations, norm: float, seed: int, draws: int = 1) -> float:
-    generator, right = torch.Generator().manual_seed(seed), 0
-    for _ in range(draws):
-        step = torch.randn(facts.keys.shape, generator=generator, dtype=torch.float64)
-        step = (norm * step / step.norm(dim=1, keepdim=True)).to(facts.keys)
-        margin, size, _ = streamed_margins(memory, facts, facts.keys + step, ranked=False)
-        right += int((margin > rounding(facts) * size).sum())
-    return right / (draws * len(facts))

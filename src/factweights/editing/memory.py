@@ -81,6 +81,7 @@ class Edited(Shown):
             "unchanged": len(plan.unchanged),
             **plan.new_names(),
             "recall": c.recall,
+            "n_proved": c.n_proved,
             "changed_recall": self.changed_recall,
             "others_recall": self.others_recall,
             "removed_recall": self.removed_recall,
@@ -88,6 +89,7 @@ class Edited(Shown):
             "min_margin": c.min_margin,
             "parameters": c.parameters,
             "bits_per_parameter": c.bits_per_parameter,
+            "map_bits_per_parameter": c.map_bits_per_parameter,
             "method": self.bundle.method,
             "how": self.how,
             "refitted": self.refitted,
@@ -262,7 +264,7 @@ def _shortfall(c: Certificate, aim: float, facts: Associations, memory: Memory, 
             f"{said}, with {c.parameters:,} parameters. Store the new table with more, or change fewer facts"
         )
     shape = f"{facts.d_out} × {facts.d_in}"
-    if c.margin_bound is not None and aim == 1.0:
+    if c.refuted and aim == 1.0:
         said += f" (proved: no {shape} matrix of norm 1 has a margin above {c.margin_bound:.1e})"
     law = theory.smallest_d(c.facts, max(2, c.outputs))
     return (

@@ -65,7 +65,7 @@ def write(
     if changed is not None:
         memory, how = changed
         certificate = _verified(bundle, memory, facts, seed)
-        refuted = certificate.margin_bound is not None and aim == 1.0
+        refuted = certificate.refuted and aim == 1.0
         met = certificate.recall >= aim and not method.unmet(memory, facts, seed=seed)
         if how != "warm start" or met or refuted:
             return memory, certificate, how

@@ -253,6 +253,13 @@ class RecallTask:
         return sum(theory.bits_of_facts(1, max(1, int(sizes[r]))) for r in self.relation.tolist())
 
     @cached_property
+    def map_bits(self) -> float:
+        """log2 of how many tables give every answer as often as this one does (:func:`theory.map_bits`)."""
+        counts = torch.zeros(self.n_relations, self.n_answers, dtype=torch.int64)
+        counts.index_put_((self.relation, self.target), torch.ones_like(self.target), accumulate=True)
+        return sum(theory.map_bits(row) for row in counts.tolist())
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 of everything that defines the task, names left out."""
         head = (self.n_subjects, self.n_relations, self.n_answers, self.n_noise, self.length)

@@ -245,7 +245,7 @@ class _Solve:
             return LinearSolution(memory, None, None, self.used)
         if float(e.gradient.norm()) > self.method.tolerance * e.force:
             return LinearSolution(memory, None, None, self.used)
-        memory.witness = _witness(e.active)
+        memory.witness = _witness(e.active, self.facts)
         return LinearSolution(memory, False, memory.witness, self.used)
 
 
@@ -253,5 +253,5 @@ def _kth_largest(x: Tensor, k: int) -> float:
     return float(x.kthvalue(len(x) - k + 1).values)
 
 
-def _witness(active: Active) -> Witness:
-    return Witness(active.row.cpu(), active.col.cpu(), active.weight.double().cpu())
+def _witness(active: Active, facts: Associations) -> Witness:
+    return Witness(active.row.cpu(), active.col.cpu(), active.weight.double().cpu(), facts.hash)

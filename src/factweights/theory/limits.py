@@ -15,12 +15,34 @@ from factweights.theory.checks import at_least
 def bits_of_facts(n_facts: int, outputs: int) -> float:
     """N log2 M: bits needed to write down N independent, uniform answers among M outputs.
 
+    Answers that are dealt out, such as a permutation, need fewer: :func:`map_bits`.
+
     Raises:
         SettingError: N negative or M below 1.
     """
     at_least("the number of facts N", n_facts, 0)
     at_least("the number of outputs M", outputs, 1)
     return n_facts * math.log2(outputs)
+
+
+def map_bits(counts: ArrayLike) -> float:
+    """log2 of the number of maps from N facts to answers that give answer y to ``counts[y]`` facts.
+
+    log2 N! − Σ_y log2 n_y!, N = Σ n_y: the bits of what is stored once it is known how often each answer
+    occurs. A permutation has log2 N! ≈ N log2(N/e) where N independent answers would have N log2 N; balanced
+    answers have log2 N! − M log2 (N/M)!. It is never more than N log2 M.
+
+    Args:
+        counts: ``(M,)`` whole numbers, not negative.
+
+    Raises:
+        SettingError: another shape, or entries that are no counts.
+    """
+    n = np.asarray(counts, dtype=np.float64)
+    if n.ndim != 1 or not (np.isfinite(n).all() and (n >= 0).all() and (n == np.floor(n)).all()):
+        raise SettingError(f"counts say how many facts have each answer, got {counts!r}")
+    logs = math.lgamma(float(n.sum()) + 1) - math.fsum(math.lgamma(x + 1) for x in n.tolist())
+    return max(0.0, logs / math.log(2))
 
 
 def minimal_cross_entropy(bits: int | float, outputs: int, probabilities: ArrayLike) -> float:
@@ -52,16 +74,18 @@ def minimal_cross_entropy(bits: int | float, outputs: int, probabilities: ArrayL
     return float(p @ (whole - np.clip(left, 0, whole)))
 
 
-def fano_bits(n_facts: int, outputs: int, error: int | float = 0.0) -> float:
+def fano_bits(n_facts: int, outputs: int, error: int | float = 0.0, total: float | None = None) -> float:
     """Bits needed to answer N facts with an expected share ``error`` of wrong answers.
 
     N [log2 M − h(ε) − ε log2(M − 1)] with h the binary entropy (Fano); 0 from ε = 1 − 1/M on, where guessing
-    does. For one fact it is the rate-distortion function, so no bound in these terms is better.
+    does. For one fact it is the rate-distortion function, so no bound in these terms is better. The argument
+    bounds what is left open of all answers by what is left open of each, so it holds for any set of equally
+    likely maps, with ``total`` = log2 of their number (:func:`map_bits`) in place of N log2 M.
 
     Raises:
         SettingError: N negative, M below 1 or ε outside [0, 1].
     """
-    total = bits_of_facts(n_facts, outputs)
+    total = bits_of_facts(n_facts, outputs) if total is None else total
     if not 0 <= error <= 1:
         raise SettingError(f"error is {error}; give the share of wrong answers, between 0 and 1")
     if error >= 1 - 1 / outputs:
@@ -69,7 +93,7 @@ def fano_bits(n_facts: int, outputs: int, error: int | float = 0.0) -> float:
     if error == 0:
         return total
     entropy = -error * math.log2(error) - (1 - error) * math.log2(1 - error)
-    return total - n_facts * (entropy + error * math.log2(outputs - 1))
+    return max(0.0, total - n_facts * (entropy + error * math.log2(outputs - 1)))
 
 
 def power_law_loss(
