@@ -65,7 +65,7 @@ def cli_json(cli):
 def table(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("table") / "world.csv"
     rows = zip(COUNTRIES, CAPITALS, CONTINENTS, strict=True)
-    path.write_text("country,capital,continent\n" + "".join(f"{','.join(row)}\n" for row in rows))
+    path.write_text("subject,capital,continent\n" + "".join(f"{','.join(row)}\n" for row in rows))
     return path
 
 
@@ -127,7 +127,7 @@ def test_store_takes_part_of_a_table(cli_json, table):
 
 def test_a_relation_may_have_a_comma_in_its_name(cli_json, tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text('country,"area, km2",capital\nFrance,551500,Paris\nPeru,1285216,Lima\n')
+    path.write_text('subject,"area, km2",capital\nFrance,551500,Paris\nPeru,1285216,Lima\n')
     assert cli_json("store", path, "--relations", "area, km2", "--d", 6)[1]["facts"] == 2
 
 
@@ -650,7 +650,7 @@ def test_every_command_has_help_an_example_and_a_section(name):
     unexplained = [
         p for p in command.__annotations__ if p not in ("return",) and f"{p}:" not in command.__doc__
     ]
-    assert set(unexplained) <= {"json", "setting"}  # these are explained where they are defined
+    assert set(unexplained) <= {"json", "reading", "setting"}  # these are explained where they are defined
     assert bound.arguments or name == "methods"
 
 

@@ -31,7 +31,7 @@ ROWS = [
     ("Côte d'Ivoire", "capital", "Yamoussoukro"),
 ]
 LONG = "subject,relation,answer\n" + "".join(",".join(row) + "\n" for row in ROWS)
-WIDE = "country,capital,continent\nFrance,Paris,Europe\nPeru,Lima,\nCôte d'Ivoire,Yamoussoukro,\n"
+WIDE = "subject,capital,continent\nFrance,Paris,Europe\nPeru,Lima,\nCôte d'Ivoire,Yamoussoukro,\n"
 FORMATS = ("csv", "tsv", "jsonl", "ndjson", "parquet")
 
 
@@ -179,8 +179,9 @@ def test_json_lines_may_hold_unicode_line_separators(file):
     [
         ('{"subject": "a", "relation": "r", "ans', "line 2 is not one whole JSON object.*cut short"),
         ('["a", "r", "x"]', "line 2 is not a JSON object"),
-        ('{"subject": "a", "relation": "r", "answer": ["x"]}', "line 2: 'answer' holds"),
-        ('{"subject": "a", "relation": "r", "answer": NaN}', "line 2.*NaN is not JSON"),
+        ('{"subject": "a", "relation": "r", "answer": ["x"]}', "line 2: a cell holds list.*as in 'answer.0'"),
+        ('{"subject": "a", "relation": "r", "answer": NaN}', "line 2: 'answer' is empty"),
+        ('{"subject": "a", "relation": "r", "answer": -Infinity}', "line 2.*-Infinity is not JSON"),
         ('{"subject": "a", "relation": "r", "answer": "x", "answer": "y"}', "line 2.*twice"),
         ("[" * 100_000, "line 2 is not one whole"),
         ('{"subject": "a", "relation": "r", "answer": "\\ud800"}', "line 2.*half a UTF-16 pair"),
@@ -210,14 +211,13 @@ def test_bad_json_lines(file, bad, message):
         (LONG + "Peru,continent,America,South\n", FileFormatError, "line 6: 4 cells"),
         (LONG + 'Peru,"continent,America\n', FileFormatError, "line 6: unexpected end of data"),
         (LONG + 'Peru,"a"b,c\n', FileFormatError, "line 6"),
-        (LONG + "Peru,x," + "y" * 200_000 + "\n", FileFormatError, "line 6: field larger"),
         (LONG + "Peru,a\0b,c\n", FileFormatError, "NUL character in line 6"),
         (LONG + "Peru,,c\n", FactsError, "line 6: 'relation' is empty"),
         ("subject,answer\na,b\n", FactsError, "no column 'relation', only 'subject', 'answer'"),
         ("subject,realtion,answer\na,b,c\n", FactsError, "perhaps columns={'relation': 'realtion'}"),
         ("subject,relations,answers\na,b,c\n", FactsError, "'relations'"),
         (
-            "subject,predicate,object\na,b,c\n",
+            "country,predicate,object\na,b,c\n",
             FactsError,
             "columns={'relation': 'predicate', 'answer': 'object'}",
         ),
@@ -241,18 +241,22 @@ def test_wide_can_be_refused(file):
     with pytest.raises(
         FactsError, match="no column 'subject' and no column 'relation' and no column 'answer'"
     ):
-        FactTable.read(file(WIDE), wide=False)
+        FactTable.read(file(WIDE.replace("subject", "country")), wide=False)
     with pytest.raises(FactsError, match="one column"):
         FactTable.read(file("country\nPeru\n"), wide=True)
 
 
 def test_a_missing_header_is_suspected(file):
     path = file(LONG.partition("\n")[2])
-    with pytest.raises(
-        FactsError, match="line 3: 'capital' is also the name of its column; is the header missing"
-    ):
+    with pytest.raises(FactsError, match=r"three columns.*=False \(--no-header\).*=True \(--wide\)"):
         FactTable.read(path)
+    assert FactTable.read(path, header=False) == table()
     assert FactTable.read(path, wide=True).lookup("Peru", "Paris") == "Lima"
+    path = file("France,capital,Paris,0.9\nPeru,capital,Lima,0.8\n")
+    with pytest.raises(FactsError, match="line 2: 'capital' is also the name of its column; is the he"):
+        FactTable.read(path)
+    read = FactTable.read(path, header=False, columns={"subject": "1", "relation": "2", "answer": "3"})
+    assert list(read) == [ROWS[0], ROWS[2]]
 
 
 def test_paths_that_are_no_tables(tmp_path, file):
@@ -262,7 +266,7 @@ def test_paths_that_are_no_tables(tmp_path, file):
         FactTable.read(tmp_path)
     with pytest.raises(FileFormatError, match=r"'\.xlsx'"):
         FactTable.read(file("x", "t.xlsx"))
-    with pytest.raises(FileFormatError, match=r"name it \.jsonl"):
+    with pytest.raises(FileFormatError, match=r"write a list of objects"):
         FactTable.read(file("[]", "t.json"))
     with pytest.raises(FileFormatError, match="is empty"):
         FactTable.read(file("\n", "t.jsonl"))
@@ -289,8 +293,10 @@ def test_parquet_types_become_text(tmp_path):
         ("Peru", "eu", "false"),
     ]
     pq.write_table(pa.table({**columns, "list": pa.array([[1], [2]])}), tmp_path / "t.parquet")
+    assert "'list'" in FactTable.read(tmp_path / "t.parquet").reading.notes[0]
+    pq.write_table(pa.table({**columns, "answer": pa.array([[1], [2]])}), tmp_path / "t.parquet")
     with pytest.raises(FactsError, match="row 1: a cell holds list"):
-        FactTable.read(tmp_path / "t.parquet")
+        FactTable.read(tmp_path / "t.parquet", columns={"subject": "country", "relation": "eu"})
 
 
 @pytest.mark.parametrize("keep", [0, 3, 0.5, 0.99])
@@ -317,7 +323,7 @@ def test_pandas_round_trip():
     frame = pd.DataFrame(
         {"country": ["France", "Peru"], "capital": ["Paris", None], "iso": [250.0, float("nan")]}
     )
-    assert list(FactTable.from_pandas(frame)) == [("France", "capital", "Paris"), ("France", "iso", "250.0")]
+    assert list(FactTable.from_pandas(frame)) == [("France", "capital", "Paris"), ("France", "iso", "250")]
     frame["founded"] = pd.array([1, pd.NA], dtype="Int64")
     assert FactTable.from_pandas(frame).lookup("France", "founded") == "1"
 

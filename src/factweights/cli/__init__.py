@@ -23,6 +23,7 @@ def run(tokens: Sequence[str]) -> int:
     141 nobody reads the output any more.
     """
     from factweights.cli import outcomes
+    from factweights.cli.notes import tell_notes
 
     as_json = "--json" in tokens
     try:
@@ -30,10 +31,13 @@ def run(tokens: Sequence[str]) -> int:
 
         call(tokens)
         sys.stdout.flush()
+        tell_notes()
     except KeyboardInterrupt as e:
         return outcomes.interrupted(e, as_json)
     except BrokenPipeError:
         return outcomes.unread()
     except Exception as e:
-        return outcomes.failed(e, as_json)
+        code = outcomes.failed(e, as_json)
+        tell_notes()
+        return code
     return 0

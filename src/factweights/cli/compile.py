@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
+from factweights.cli.tables import TableOptions, choose, read
 
 
 def compile(
@@ -25,9 +26,7 @@ def compile(
     relations: Annotated[list[str] | None, Parameter(metavar="A,B")] = None,
     limit: int | None = None,
     seed: int = 0,
-    wide: Annotated[bool | None, Parameter(negative="--no-wide")] = None,
-    columns: Annotated[list[str] | None, Parameter(metavar="ROLE=NAME")] = None,
-    encoding: str | None = None,
+    reading: TableOptions | None = None,
     json: Json = False,
 ) -> None:
     """Compile a table of facts into a Hugging Face checkpoint that knows them all, and nothing else.
@@ -39,7 +38,7 @@ def compile(
     Example: `factweights compile examples/countries.csv --out countries-llama`
 
     Args:
-        file: Table of facts: CSV, TSV, JSON Lines or Parquet; one fact per row, or one subject per row.
+        file: Table of facts: CSV, TSV, JSON, JSON Lines or Parquet; one fact per row, or one subject per row.
         out: Folder for the checkpoint.
         store: Where the facts live.
         d: Hidden size; else one that suits the names.
@@ -52,19 +51,15 @@ def compile(
         relations: Only the facts with these relations.
         limit: Only the first so many facts.
         seed: Of codes and fit.
-        wide: One column per relation, or (`--no-wide`) subject, relation, answer; else the header tells.
-        columns: What the file calls subject, relation and answer, as in `answer=city`.
-        encoding: Of a text file, such as cp1252, where it is not UTF-8.
     """
     from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
-    from factweights.cli.store import choose, read
     from factweights.export import compile_table
     from factweights.export.folder import must_be_writable
     from factweights.export.names import TEMPLATES
 
     must_be_writable(out, overwrite=overwrite)
-    table = choose(read(file, wide, columns, encoding), relations, limit)
+    table = choose(read(file, reading), relations, limit)
     with shown_progress() as tell:
         compiled = compile_table(
             table,

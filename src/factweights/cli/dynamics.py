@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from factweights.cli.options import Flag, Json, recall_task
+from factweights.cli.tables import TableOptions, read_if
 
 MOVING = 90  # times drawn in a folder of frames or an animation
 
@@ -32,6 +33,7 @@ def dynamics(
     embeddings: Literal["one-hot", "random"] = "one-hot",
     d: int | None = None,
     seed: int = 0,
+    reading: TableOptions | None = None,
     panel: Path | None = None,
     frames: Path | None = None,
     animation: Path | None = None,
@@ -49,7 +51,7 @@ def dynamics(
         subjects: S of a random task.
         relations: R of a random task.
         answers: D, answers of each relation.
-        table: A table of facts instead of a random task: CSV, TSV, JSON Lines or Parquet.
+        table: A table of facts instead of a random task: CSV, TSV, JSON, JSON Lines or Parquet.
         structured: Subject s has answer ⌊sD/S⌋ of every relation, as in figure 5, instead of random answers.
         noise: Noise tokens; without it as many as subjects and relations.
         length: T, tokens of a prompt.
@@ -81,8 +83,9 @@ def dynamics(
     pictures = {"panel": panel, "frames": frames, "animation": animation}
     if descend and any(p is not None for p in pictures.values()):
         raise SettingError("--panel, --frames and --animation show the flow; leave --descend out")
+    facts = read_if(table, reading, "--table FILE")
     task = recall_task(
-        subjects, relations, answers, table, noise, length, alpha, beta, structured=structured, seed=seed
+        subjects, relations, answers, facts, noise, length, alpha, beta, structured=structured, seed=seed
     )
     stops: dict[str, Any] = {"init": init, "goal": goal, "tolerance": tolerance, "seed": seed}
     with shown_progress() as tell:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
+from factweights.cli.tables import TableOptions, read_edits
 
 
 def edit(
@@ -25,7 +26,7 @@ def edit(
     recall: float | None = None,
     prune: Flag = False,
     seed: int = 0,
-    encoding: str | None = None,
+    reading: TableOptions | None = None,
     json: Json = False,
 ) -> None:
     """Change facts of a stored memory or a compiled model: replace, add, remove some, keep the others.
@@ -48,9 +49,7 @@ def edit(
         recall: Share of all facts that must come out right; else as stored.
         prune: Leave out answers that no fact has any more; else they stay among those to choose from.
         seed: Of the method.
-        encoding: Of the table of changes, where it is not UTF-8.
     """
-    from factweights.editing import read_changes
     from factweights.errors import NewNameError, SettingError
     from factweights.export.folder import is_compiled
 
@@ -59,7 +58,7 @@ def edit(
     compiled = is_compiled(folder)
     if compiled and (recall is not None or prune or seed):
         raise SettingError("a compiled model recalls every fact; leave out --recall, --prune and --seed")
-    more, fewer = ([], []) if changes is None else read_changes(changes, encoding=encoding)
+    more, fewer = read_edits(changes, reading)
     wanted: dict[str, Any] = {"set": [*(set or ()), *more], "remove": [*(remove or ()), *fewer], "add": add}
     try:
         if compiled:

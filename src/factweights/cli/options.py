@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 from cyclopts import Parameter
@@ -10,7 +9,7 @@ from cyclopts import Parameter
 from factweights.errors import SettingError, UnknownNameError
 
 if TYPE_CHECKING:
-    from factweights.facts import RecallTask
+    from factweights.facts import FactTable, RecallTask
     from factweights.methods import Method
     from factweights.methods.recall import RecallMethod
 
@@ -85,7 +84,7 @@ def recall_task(
     subjects: int | None,
     relations: int | None,
     answers: int | None,
-    table: Path | None,
+    table: "FactTable | None",
     noise: int | None,
     length: int,
     alpha: float,
@@ -100,15 +99,13 @@ def recall_task(
         SettingError: sizes missing, or given beside a table.
         FactsError: a table that cannot be used.
     """
-    from factweights.facts import FactTable, RecallTask
+    from factweights.facts import RecallTask
 
     given = (subjects, relations, answers)
     if table is not None:
         if structured or any(x is not None for x in given):
             raise SettingError("give either --table or --subjects, --relations and --answers")
-        return RecallTask.from_table(
-            FactTable.read(table), noise=noise, length=length, alpha=alpha, beta=beta
-        )
+        return RecallTask.from_table(table, noise=noise, length=length, alpha=alpha, beta=beta)
     if subjects is None or relations is None or answers is None:
         raise SettingError("give --subjects, --relations and --answers, or --table FILE")
     how: dict[str, Any] = {"noise": noise, "length": length, "alpha": alpha, "beta": beta}

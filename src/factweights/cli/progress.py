@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from factweights.cli.notes import tell_notes
 from factweights.progress import OnProgress, Progress
 
 
@@ -22,6 +23,7 @@ def _lines() -> Iterator[OnProgress]:
     begun = time.monotonic()
 
     def tell(p: Progress) -> None:
+        tell_notes()
         left = _left(p, time.monotonic() - begun)
         print(p.text + (f" · about {left} left" if left else ""), file=sys.stderr, flush=True)
 
@@ -48,6 +50,7 @@ def _bar() -> Iterator[OnProgress]:
         task = bar.add_task("starting", total=None, left="")
 
         def tell(p: Progress) -> None:
+            tell_notes()
             left = _left(p, time.monotonic() - begun)
             shown = f"ETA {left}" if left else ""
             bar.update(task, completed=p.done, total=p.total, description=p.text, left=shown)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, Kind, Setting
+from factweights.cli.tables import TableOptions, choose, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from factweights.facts import FactTable
     from factweights.methods import Method
 
 
@@ -31,9 +31,7 @@ def store(
     rank: Annotated[int | Literal["auto"] | None, Parameter(metavar="INT|auto", show_choices=False)] = None,
     width: Annotated[int | Literal["auto"] | None, Parameter(metavar="INT|auto", show_choices=False)] = None,
     setting: Setting = None,
-    wide: Annotated[bool | None, Parameter(negative="--no-wide")] = None,
-    columns: Annotated[list[str] | None, Parameter(metavar="ROLE=NAME")] = None,
-    encoding: str | None = None,
+    reading: TableOptions | None = None,
     json: Json = False,
 ) -> None:
     """Write a table of facts into a new memory, verify every one of them, save the result.
@@ -46,7 +44,7 @@ def store(
     Example: `factweights store examples/countries.csv --d auto --out countries`
 
     Args:
-        file: Table of facts: CSV, TSV, JSON Lines or Parquet; one fact per row, or one subject per row.
+        file: Table of facts: CSV, TSV, JSON, JSON Lines or Parquet; one fact per row, or one subject per row.
         method: How they are written; `factweights methods` lists them.
         d: Dimension of keys and values; `auto` looks for the smallest that will do.
         out: Folder for weights, facts and certificate; without it nothing is saved.
@@ -59,9 +57,6 @@ def store(
         dtype: Of keys, values and weights.
         rank: Of the memory, for methods that have one; `auto` looks for the smallest at this d.
         width: Of the hidden layer, for methods that have one; `auto` looks for the smallest at this d.
-        wide: One column per relation, or (`--no-wide`) subject, relation, answer; else the header tells.
-        columns: What the file calls subject, relation and answer, as in `answer=city`.
-        encoding: Of a text file, such as cp1252, where it is not UTF-8.
     """
     import torch
 
@@ -72,7 +67,7 @@ def store(
     chosen, searched = _method(method, setting, rank, width)
     if out is not None:
         must_be_writable(out, overwrite=overwrite)
-    table = choose(read(file, wide, columns, encoding), relations, limit)
+    table = choose(read(file, reading), relations, limit)
     numbers = getattr(torch, dtype)
     with shown_progress() as tell:
         stored = store_table(
@@ -109,32 +104,3 @@ def _method(
     if width == "auto":
         return method_by_width(name, given), "width"
     return build_method(name, given, rank=rank, width=width), "rank"
-
-
-def read(file: Path, wide: bool | None, columns: list[str] | None, encoding: str | None) -> "FactTable":
-    """The table in a file, as the options of a command describe it.
-
-    Raises:
-        SettingError: ``columns`` that are no ROLE=NAME; others as ``FactTable.read``.
-    """
-    from factweights.cli.options import split
-    from factweights.errors import SettingError
-    from factweights.facts import FactTable
-
-    named: dict[str, str] = {}
-    for entry in split(columns):
-        role, equals, name = entry.partition("=")
-        if not equals:
-            raise SettingError(f"--columns takes ROLE=NAME, as in answer=city; got {entry!r}")
-        named[role.strip()] = name.strip()
-    return FactTable.read(file, wide=wide, columns=named, encoding=encoding)
-
-
-def choose(table: "FactTable", relations: list[str] | None, limit: int | None) -> "FactTable":
-    """The part of a table that the options of a command ask for."""
-    from factweights.cli.options import split
-
-    if relations is not None:
-        # A name with a comma in it is known as a whole.
-        table = table.select([r for w in relations for r in ([w] if w in table.relations else split([w]))])
-    return table if limit is None else table.head(limit)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, recall_task
+from factweights.cli.tables import TableOptions, read_if
 
 if TYPE_CHECKING:
     from factweights.facts import RecallTask
@@ -37,6 +38,7 @@ def transformer(
     draws: int = 16,
     seed: int = 0,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    reading: TableOptions | None = None,
     json: Json = False,
 ) -> None:
     """Write the facts of a recall task into a one-layer transformer and verify its prompts.
@@ -51,7 +53,7 @@ def transformer(
         subjects: S of a random task.
         relations: R of a random task.
         answers: D, answers of each relation.
-        table: A table of facts instead of a random task: CSV, TSV, JSON Lines or Parquet.
+        table: A table of facts instead of a random task: CSV, TSV, JSON, JSON Lines or Parquet.
         noise: Noise tokens; without it as many as subjects and relations.
         length: T, tokens of a prompt.
         alpha: Zipf exponent of the subjects.
@@ -75,8 +77,9 @@ def transformer(
     from factweights.cli.progress import shown_progress
 
     begun = time.perf_counter()
+    facts = read_if(table, reading, "--table FILE")
     task = recall_task(
-        subjects, relations, answers, table, noise, length, alpha, beta, structured=structured, seed=seed
+        subjects, relations, answers, facts, noise, length, alpha, beta, structured=structured, seed=seed
     )
     sizes = {"d": d, "heads": heads, "head_dim": head_dim, "width": width}
     with shown_progress() as tell:

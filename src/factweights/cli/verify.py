@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from factweights.cli.options import Json
+from factweights.cli.tables import TableOptions, read_if
 
 
 def verify(
@@ -16,6 +17,7 @@ def verify(
     noise: Annotated[list[str] | None, Parameter(metavar="EPS,EPS")] = None,
     top_k: Annotated[list[str] | None, Parameter(metavar="K,K")] = None,
     seed: int = 0,
+    reading: TableOptions | None = None,
     json: Json = False,
 ) -> None:
     """Check every fact of a stored memory against every answer, on the real forward pass.
@@ -34,11 +36,10 @@ def verify(
     from factweights.bundle import Bundle
     from factweights.cli.options import numbers
     from factweights.cli.output import print_json
-    from factweights.facts import FactTable
 
     norms, ks = numbers("--noise", noise, float), numbers("--top-k", top_k, int)
     bundle = Bundle.load(folder)
-    table = None if file is None else FactTable.read(file)
+    table = read_if(file, reading, "FILE")
     certificate = bundle.verify(table, noise=norms, top_k=ks, seed=seed)
     if json:
         print_json(certificate.to_dict())

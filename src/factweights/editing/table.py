@@ -1,14 +1,16 @@
 """A table of facts with some of them changed, and the changes themselves."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from factweights.errors import ConflictError, FactsError, NewNameError, nearest
 from factweights.facts import FactTable
-from factweights.facts.layout import ROLES
-from factweights.facts.readers import read_sheet, text
+from factweights.facts.cells import text
+from factweights.facts.layout import changes
+from factweights.facts.readers import read_sheet
+from factweights.facts.reading import Reading
 from factweights.facts.rows import Row, checked, raise_unknown
 
 Pair = tuple[str, str]
@@ -137,45 +139,42 @@ def edit_table(
     )
 
 
-def read_changes(path: str | Path, *, encoding: str | None = None) -> tuple[list[Row], list[Pair]]:
+def read_changes(
+    path: str | Path,
+    *,
+    encoding: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    header: bool = True,
+    on_reading: Callable[[Reading], None] | None = None,
+) -> tuple[list[Row], list[Pair]]:
     """The facts to set and the pairs to remove, from a table with columns subject, relation and answer.
 
     A row without an answer removes that fact. Files as in :meth:`FactTable.read`, one fact per row.
 
+    Args:
+        path: the file.
+        encoding, columns, header: as in :meth:`FactTable.read`.
+        on_reading: told how the file was read.
+
     Raises:
-        FileNotFoundError, FileFormatError: as :meth:`FactTable.read`.
+        FileNotFoundError, FileFormatError, UnknownNameError, SettingError: as :meth:`FactTable.read`.
         FactsError: a column is missing or twice there, a row without subject or relation.
     """
-    sheet = read_sheet(path, encoding)
-    names = [text(h).casefold() for h in sheet.header]
-    if bad := [role for role in ROLES if names.count(role) != 1]:
-        raise FactsError(
-            f"{path} has {names.count(bad[0])} columns named {bad[0]!r}; a table of changes has one each of "
-            f"{', '.join(ROLES)}, and an empty answer removes the fact"
-        )
-    columns = [names.index(role) for role in ROLES]
-    set_, remove = [], []
-    for where, cells in sheet.rows:
-        subject, relation, answer = (text(cells[c]) for c in columns)
-        if not subject or not relation:
-            lacking = "relation" if subject else "subject"
-            raise FactsError(f"{path}, {sheet.unit} {where}: no {lacking}; fill it in or remove the row")
-        if answer:
-            set_.append((subject, relation, answer))
-        else:
-            remove.append((subject, relation))
-    return set_, remove
+    rows, reading = changes(read_sheet(path, encoding, header=header), columns)
+    if on_reading is not None:
+        on_reading(reading)
+    return [(s, r, a) for _, s, r, a in rows if a], [(s, r) for _, s, r, a in rows if not a]
 
 
 def _wanted(set_: Iterable[Iterable[object]], remove: Iterable[Iterable[object]]) -> dict[Pair, str | None]:
     """What shall become of every pair named: its answer, or None to remove it."""
     wanted: dict[Pair, str | None] = {}
-    changes: list[tuple[Pair, str | None]] = [((s, r), a) for _, s, r, a in checked(set_)]
-    changes += [(pair, None) for pair in _pairs(remove)]
-    for pair, answer in changes:
+    said: list[tuple[Pair, str | None]] = [((s, r), a) for _, s, r, a in checked(set_)]
+    said += [(pair, None) for pair in _pairs(remove)]
+    for pair, answer in said:
         if wanted.setdefault(pair, answer) != answer:
-            said = [f"set to {a!r}" if a is not None else "removed" for a in (wanted[pair], answer)]
-            raise ConflictError(f"{pair[0]!r}, {pair[1]!r} is {' and '.join(said)}; keep one of the two")
+            both = [f"set to {a!r}" if a is not None else "removed" for a in (wanted[pair], answer)]
+            raise ConflictError(f"{pair[0]!r}, {pair[1]!r} is {' and '.join(both)}; keep one of the two")
     return wanted
 
 

@@ -1,11 +1,11 @@
 """Rows of facts: each once, and found by name."""
 
-from collections.abc import Iterable, Iterator
-from typing import NoReturn
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from factweights.errors import ConflictError, FactsError, UnknownNameError
+from factweights.facts.cells import text
 from factweights.facts.layout import Triple
-from factweights.facts.readers import text
 
 Row = tuple[str, str, str]
 _SHOWN = 5  # of many contradictions, how many an error lists
@@ -43,8 +43,11 @@ def checked(rows: Iterable[Iterable[object]]) -> Iterator[Triple]:
     Raises:
         FactsError: a row that is no triple, or has an empty cell.
     """
-    for i, row in enumerate(rows, start=1):
-        cells = [row] if isinstance(row, str) else list(row)  # a string of three letters is no row
+    for i, row in enumerate(_each(rows, "rows"), start=1):
+        # A string of three letters is no row, nor is a dict of three keys.
+        cells = (
+            list(row) if isinstance(row, Iterable) and not isinstance(row, (str, bytes, Mapping)) else [row]
+        )
         if len(cells) != 3:
             raise FactsError(f"row {i} has {len(cells)} cells, {row!r:.80}; give (subject, relation, answer)")
         try:
@@ -54,6 +57,24 @@ def checked(rows: Iterable[Iterable[object]]) -> Iterator[Triple]:
         if not (subject and relation and answer):
             raise FactsError(f"row {i} has an empty cell, {row!r:.80}; fill it in or leave the row out")
         yield i, subject, relation, answer
+
+
+def numbered(given: Iterable[Mapping[Any, Any]]) -> Iterator[tuple[int, Mapping[Any, Any]]]:
+    """Dicts given by a caller, numbered.
+
+    Raises:
+        FactsError: one that is no dict.
+    """
+    for i, record in enumerate(_each(given, "records"), start=1):
+        if not isinstance(record, Mapping):
+            raise FactsError(f"row {i} is no dict but {record!r:.80}; rows of cells go to from_rows")
+        yield i, record
+
+
+def _each(given: Iterable[Any], what: str) -> Iterable[Any]:
+    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+        raise FactsError(f"the {what} are {type(given).__name__} {given!r:.80}; give a list of them")
+    return given
 
 
 def raise_unknown(subject: str, relation: str, known: Iterable[tuple[str, str]]) -> NoReturn:

@@ -12,10 +12,14 @@ import torch
 
 from factweights.errors import FactsError, MissingExtraError, SettingError, UnknownNameError
 from factweights.facts.associations import Associations, generators
+from factweights.facts.cells import text
 from factweights.facts.embeddings import Kind, embed
 from factweights.facts.layout import Triple, triples
-from factweights.facts.readers import Sheet, columns_sheet, read_sheet, records_sheet, text
-from factweights.facts.rows import Row, checked, raise_unknown, unique_rows
+from factweights.facts.readers import frame_sheet, read_sheet
+from factweights.facts.reading import Reading
+from factweights.facts.records import exploded
+from factweights.facts.rows import Row, checked, numbered, raise_unknown, unique_rows
+from factweights.facts.sheet import Sheet, records_sheet
 from factweights.facts.writers import write_table
 
 _SHOWN = 5  # rows in a notebook
@@ -31,6 +35,7 @@ class FactTable:
         relation: ``(N,)`` what is said of it.
         answer: ``(N,)`` what it is.
         duplicates: how many exact repeats were dropped on the way in.
+        reading: how the file, frame or records were read; None where rows were given.
 
     Raises:
         FactsError: no rows, columns of different lengths, a cell that is empty or not stripped NFC text,
@@ -41,6 +46,7 @@ class FactTable:
     relation: tuple[str, ...]
     answer: tuple[str, ...]
     duplicates: int = field(default=0, compare=False)
+    reading: Reading | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         sizes = {len(self.subject), len(self.relation), len(self.answer)}
@@ -66,28 +72,36 @@ class FactTable:
         wide: bool | None = None,
         columns: Mapping[str, str] | None = None,
         encoding: str | None = None,
+        header: bool = True,
     ) -> "FactTable":
-        """Read CSV, TSV, JSON Lines or Parquet (extra ``[data]``); the suffix says which it is.
+        """Read CSV, TSV, JSON, JSON Lines or Parquet (extra ``[data]``); the suffix says which it is.
 
         A long table has the columns subject, relation and answer (in any case and order; others are
-        ignored). A wide one has a row per subject, in the column of that name or else the first, and a column
-        per relation; its empty cells are no facts. Cells are stripped and brought to Unicode NFC.
+        ignored), or names that are usual for them, such as head, relation, tail. A wide one has a row per
+        subject, in the column of that name or else the first, and a column per relation; its empty cells are
+        no facts. Three columns that may be either are refused, with the settings that decide. Records of
+        CounterFact, zsRE, LAMA and T-REx and results of Wikidata queries are read as they are; row numbers
+        that a program added are left out. Cells are stripped and brought to Unicode NFC. What was decided is
+        in :attr:`reading`; docs/tables.md has the rules.
 
         Args:
             path: the file.
             wide: which of the two it is; None looks at the header.
-            columns: other names for the three, as ``{"answer": "capital city"}``.
+            columns: other names for the three, as ``{"answer": "capital city"}``, a path into nested cells,
+                as ``{"answer": "requested_rewrite.target_new.str"}``, or a number where there is no header.
             encoding: of a text file; None reads UTF-8, or UTF-16 and UTF-32 with a byte order mark.
+            header: False where the first line is a fact, not the names of the columns.
 
         Raises:
             FileNotFoundError: no such file.
             FileFormatError: foreign, truncated, ragged or undecodable contents, with the line.
-            FactsError: no facts, a missing column, an empty cell in a long table.
+            FactsError: no facts, a missing column, an empty cell in a long table, a header with two meanings.
             ConflictError: one subject and relation with two answers.
             UnknownNameError: ``columns`` names a column that is not there.
+            SettingError: an unknown encoding, settings that contradict each other.
             MissingExtraError: Parquet without pyarrow.
         """
-        return cls._from_sheet(read_sheet(path, encoding), wide, columns)
+        return cls._from_sheet(read_sheet(path, encoding, header=header), wide, columns)
 
     @classmethod
     def from_rows(cls, rows: Iterable[Iterable[object]]) -> "FactTable":
@@ -106,27 +120,33 @@ class FactTable:
         wide: bool | None = None,
         columns: Mapping[str, str] | None = None,
     ) -> "FactTable":
-        """A table of dicts, long or wide; arguments and errors as in :meth:`read`."""
-        numbered = enumerate(map(dict, records), start=1)
-        return cls._from_sheet(records_sheet("the records given", "row", numbered), wide, columns)
+        """A table of dicts, long, wide or of a known kind; arguments and errors as in :meth:`read`."""
+        sheet = records_sheet("the records given", "row", exploded(numbered(records)))
+        return cls._from_sheet(sheet, wide, columns)
 
     @classmethod
     def from_pandas(
         cls, frame: Any, *, wide: bool | None = None, columns: Mapping[str, str] | None = None
     ) -> "FactTable":
-        """A table of a DataFrame's columns, not of its index; arguments and errors as in :meth:`read`."""
-        cells = [frame.iloc[:, i].astype(object) for i in range(frame.shape[1])]
-        plain = [c.where(c.notna(), None).tolist() for c in cells]
-        return cls._from_sheet(columns_sheet("the data frame", list(frame.columns), plain), wide, columns)
+        """A table of a DataFrame's columns; arguments and errors as in :meth:`read`.
+
+        An index with a name, or of words, comes before the columns; one of row numbers does not count.
+        Columns that pandas numbers 0, 1, 2 have no header. Arrow tables and what Arrow understands will do
+        as well.
+        """
+        return cls._from_sheet(frame_sheet(frame), wide, columns)
 
     @classmethod
     def _from_sheet(cls, sheet: Sheet, wide: bool | None, columns: Mapping[str, str] | None) -> "FactTable":
-        return cls._collect(sheet.source, sheet.unit, triples(sheet, wide=wide, columns=columns))
+        found, reading = triples(sheet, wide=wide, columns=columns)
+        return cls._collect(sheet.source, sheet.unit, found, reading)
 
     @classmethod
-    def _collect(cls, source: str, unit: str, found: Iterable[Triple]) -> "FactTable":
+    def _collect(
+        cls, source: str, unit: str, found: Iterable[Triple], reading: Reading | None = None
+    ) -> "FactTable":
         rows, duplicates = unique_rows(source, unit, found)
-        return cls(*_columns(rows), duplicates=duplicates)
+        return cls(*_columns(rows), duplicates=duplicates, reading=reading)
 
     # -- looking -----------------------------------------------------------------------------------------
 
@@ -189,13 +209,13 @@ class FactTable:
         rows = [row for row in self if row[1] in wanted[0] and row[0] in wanted[1]]
         if not rows:
             raise FactsError(f"no fact has one of the relations {relations!r} and one of the subjects given")
-        return FactTable(*_columns(rows))
+        return FactTable(*_columns(rows), reading=self.reading)
 
     def head(self, n: int) -> "FactTable":
         """The first ``n`` facts, or all where there are fewer."""
         if n < 1:
             raise SettingError(f"a table has at least one fact, got head({n}); ask for 1 or more")
-        return FactTable(self.subject[:n], self.relation[:n], self.answer[:n])
+        return FactTable(self.subject[:n], self.relation[:n], self.answer[:n], reading=self.reading)
 
     # -- becoming something else -------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 """Tables into files, each whole or not at all."""
 
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from factweights.errors import MissingExtraError, SettingError
+from factweights.errors import FactsError, MissingExtraError, SettingError
 from factweights.facts.readers import JSON_LINES, PARQUET
 from factweights.folders import whole_file
 
@@ -49,8 +50,17 @@ def _delimited(columns: Columns, delimiter: str) -> bytes:
     def quoted(cell: str) -> str:
         return '"' + cell.replace('"', '""') + '"' if special.search(cell) else cell
 
-    rows = [list(columns), *zip(*columns.values(), strict=True)]
+    rows = list(zip(*columns.values(), strict=True))
+    rows = [_header(tuple(columns), rows), *rows]
     return "".join(delimiter.join(map(quoted, row)) + "\n" for row in rows).encode()
+
+
+def _header(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> tuple[str, ...]:
+    """The names, in capitals enough that no row is the header: readers take such a row for a joined file."""
+    for name in itertools.product(*[(n, n.capitalize(), n.upper(), n.swapcase()) for n in names]):
+        if name not in rows:
+            return name
+    raise FactsError("every spelling of the header is a fact; write the table as JSON Lines")
 
 
 def _json_lines(columns: Columns) -> bytes:
