@@ -22,7 +22,7 @@ from factweights.errors import (
     UnknownNameError,
 )
 from factweights.facts import Associations, FactTable
-from factweights.facts.readers import text
+from factweights.facts.cells import text
 
 ROWS = [
     ("France", "capital", "Paris"),

@@ -12,7 +12,7 @@ import torch
 
 from factweights.errors import FactsError, SettingError, ShapeError, TamperedError, some
 from factweights.facts import Associations, FactTable
-from factweights.facts.readers import text
+from factweights.facts.cells import text
 from factweights.facts.rows import raise_unknown
 from factweights.folders import (
     Kind,

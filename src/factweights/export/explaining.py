@@ -11,7 +11,7 @@ from factweights.errors import SettingError
 from factweights.export.asking import asked_as
 from factweights.export.folder import Settings
 from factweights.export.opening import open_compiled
-from factweights.facts.readers import text
+from factweights.facts.cells import text
 from factweights.show import Shown
 
 NEURONS = 8

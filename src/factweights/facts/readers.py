@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from factweights.errors import FileFormatError, SettingError
-from factweights.facts.cells import text
 from factweights.facts.columnar import frame_sheet, parquet_sheet
 from factweights.facts.decoding import decode
 from factweights.facts.delimited import delimited_sheet
 from factweights.facts.records import json_sheet
 from factweights.facts.sheet import Sheet, records_sheet
 
-__all__ = ["JSON_LINES", "PARQUET", "Sheet", "frame_sheet", "read_sheet", "records_sheet", "text"]
+__all__ = ["JSON_LINES", "PARQUET", "Sheet", "frame_sheet", "read_sheet", "records_sheet"]
 
 DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".psv")
 JSON_LINES = (".jsonl", ".ndjson")
