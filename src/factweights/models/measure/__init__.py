@@ -1,0 +1,1 @@
+"""How many bits of a table any language model knows."""
