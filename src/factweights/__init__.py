@@ -80,6 +80,7 @@ _HOMES = {
         "PaperAdamTransformer",
         "TransformerFit",
     ),
+    "factweights.models.measure": ("Measured", "measure"),
     "factweights.planning": ("Plan", "plan"),
     "factweights.storing": ("Stored", "store_table"),
     "factweights.certificates": (
@@ -174,6 +175,8 @@ if TYPE_CHECKING:
     from factweights.methods.recall import AttentionOnly as AttentionOnly
     from factweights.methods.recall import PaperAdamTransformer as PaperAdamTransformer
     from factweights.methods.recall import TransformerFit as TransformerFit
+    from factweights.models.measure import Measured as Measured
+    from factweights.models.measure import measure as measure
     from factweights.planning import Plan as Plan
     from factweights.planning import plan as plan
     from factweights.storing import Stored as Stored

@@ -10,6 +10,7 @@ from factweights.cli.compile import compile
 from factweights.cli.dynamics import dynamics
 from factweights.cli.edit import edit
 from factweights.cli.explain import explain
+from factweights.cli.measure import measure
 from factweights.cli.methods import methods
 from factweights.cli.onnx import onnx
 from factweights.cli.plan import plan
@@ -30,6 +31,7 @@ COMMANDS = (
     compile,
     explain,
     onnx,
+    measure,
     capacity,
     width,
     plan,

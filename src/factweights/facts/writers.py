@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from factweights.errors import FactsError, MissingExtraError, SettingError
 from factweights.facts.readers import JSON_LINES, PARQUET
 from factweights.folders import whole_file
 
-Columns = dict[str, list[str]]
+Columns = dict[str, list[Any]]  # text, numbers or truth values; None where there is none
 
 
 def write_table(path: Path, columns: Columns) -> Path:
@@ -47,7 +48,8 @@ def _delimited(columns: Columns, delimiter: str) -> bytes:
     # csv.writer leaves a lone carriage return unquoted, which no reader then takes for part of a cell.
     special = re.compile(f'[{delimiter}"\r\n]')
 
-    def quoted(cell: str) -> str:
+    def quoted(value: Any) -> str:
+        cell = "" if value is None else str(value)
         return '"' + cell.replace('"', '""') + '"' if special.search(cell) else cell
 
     rows = list(zip(*columns.values(), strict=True))
@@ -76,5 +78,5 @@ def _parquet(columns: Columns) -> bytes:
     except ImportError as e:
         raise MissingExtraError("writing Parquet", "data") from e
     out = io.BytesIO()
-    pq.write_table(pa.table({name: pa.array(cells, pa.string()) for name, cells in columns.items()}), out)
+    pq.write_table(pa.table({name: pa.array(cells) for name, cells in columns.items()}), out)
     return out.getvalue()
