@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from factweights.files import whole_file
+from factweights.folders import whole_file
 from factweights.models.measure.asked import Block
 from factweights.models.seam import LanguageModel
 

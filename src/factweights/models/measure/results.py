@@ -8,8 +8,7 @@ from typing import Any
 
 from factweights.errors import MissingExtraError
 from factweights.facts.writers import write_table
-from factweights.files import whole_file
-from factweights.manifest import plain
+from factweights.folders import plain, whole_file
 from factweights.show import Shown
 
 FACTS, NUMBERS, PICTURE = "facts", "measure.json", "measure.png"
