@@ -53,6 +53,10 @@ KEYS = {
     "neurons_total, plot",
     "onnx": "path, facts, asked, prompts, recall, min_margin, compared, difference, bytes, "
     "onnxruntime, seconds",
+    "measure": "facts, recall, bits, bits_interval, bits_per_parameter, bits_per_parameter_interval, "
+    "bits_raw, bits_raw_interval, bits_negative, bits_table, bits_shuffled, bits_shuffled_interval, "
+    "bits_relation_only, bits_relation_only_interval, parameters, relations, calibration, unfinished, "
+    "tokens, settings, seconds, files",
     "capacity": "method, d, d_out, outputs, kind, recall, noise, facts, interval, coverage, bracket, law, "
     "proved, runs, seconds",
     "width": "method, d, d_out, facts, outputs, tied, kind, recall, width, interval, parameters, "

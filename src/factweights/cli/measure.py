@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
+from factweights.cli.tables import TableOptions
 
 
 def measure(
@@ -28,9 +29,7 @@ def measure(
     relations: Annotated[list[str] | None, Parameter(metavar="A,B")] = None,
     limit: int | None = None,
     seed: int = 0,
-    wide: Annotated[bool | None, Parameter(negative="--no-wide")] = None,
-    columns: Annotated[list[str] | None, Parameter(metavar="ROLE=NAME")] = None,
-    encoding: str | None = None,
+    reading: TableOptions | None = None,
     json: Json = False,
 ) -> None:
     """Measure how many bits of a table a language model knows, with controls and intervals.
@@ -61,19 +60,16 @@ def measure(
         relations: Only the facts with these relations.
         limit: Only the first so many facts.
         seed: Of folds, permutations and intervals.
-        wide: One column per relation, or (`--no-wide`) subject, relation, answer; else the header tells.
-        columns: What the file calls subject, relation and answer, as in `answer=city`.
-        encoding: Of a text file, such as cp1252, where it is not UTF-8.
     """
     from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
-    from factweights.cli.store import choose, read
+    from factweights.cli.tables import choose, read
     from factweights.errors import SettingError
     from factweights.models.measure import measure as measured
 
     if closed and open:
         raise SettingError("--closed and --open exclude each other; leave both out for both")
-    facts = choose(read(file, wide, columns, encoding), relations, limit)
+    facts = choose(read(file, reading), relations, limit)
     with shown_progress() as tell:
         found = measured(
             model,
