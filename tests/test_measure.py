@@ -20,6 +20,7 @@ from factweights.models import asking, seam
 from factweights.models.measure import asked, bits, scoring
 from factweights.models.wordings import continued, fill
 from factweights.progress import Progress
+from test_cli import KEYS
 
 TABLE = fw.FactTable.from_rows(small_models.ROWS)
 
