@@ -342,7 +342,7 @@ def test_files_that_are_something_else(tmp_path, suffix, contents):
 
 def test_pickles_are_refused(tmp_path):
     np.save(tmp_path / "f.npy", np.array([{"a": 1}]), allow_pickle=True)
-    with pytest.raises(FileFormatError, match="allow_pickle=False"):
+    with pytest.raises(FileFormatError, match=r"Python objects|allow_pickle=False"):
         Associations.read(tmp_path / "f.npy", values=tmp_path / "f.npy")
 
 

@@ -1,5 +1,8 @@
 """The seam to transformers: loading, refusing, batches, greedy text, log-probabilities."""
 
+import contextlib
+import json
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -228,3 +231,14 @@ def test_smollm2_is_converted_and_speaks(tmp_path: Path):
     prompts = lm.encode(["The capital of France is", "The capital of Germany is"])
     said = [g.text for g in asking.greedy(lm, prompts, 8, stop_text=["."])]
     assert said == [" Paris", " Berlin"]
+
+
+def test_kernels_of_others_are_not_fetched(folder: Path, tmp_path: Path):
+    there = Path(shutil.copytree(folder, tmp_path / "model"))
+    named = "kernels-community/flash-attn"
+    with pytest.raises(FileFormatError, match="give attention= one of eager"):
+        seam.load(there, attention=named)
+    config = json.loads((there / "config.json").read_text())
+    (there / "config.json").write_text(json.dumps(config | {"_attn_implementation": named}))
+    with contextlib.suppress(FileFormatError):  # as transformers takes it from the folder, or does not
+        assert seam.load(there).model.config._attn_implementation in seam.ATTENTIONS

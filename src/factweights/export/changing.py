@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from factweights.editing import TableEdit, edit_table
-from factweights.errors import NotStorableError, some
+from factweights.errors import NotStorableError, TamperedError, some
 from factweights.export import assembly, real
 from factweights.export.asking import ask_all, complete, said_of, still_suited
 from factweights.export.assembly import Head, State
@@ -21,6 +21,7 @@ from factweights.export.folder import WEIGHTS, Settings, must_be_writable, read_
 from factweights.export.layout import Layout
 from factweights.export.names import TEMPLATES, Vocabulary
 from factweights.export.plans import Plan
+from factweights.export.stock import must_be_stock
 from factweights.facts import FactTable
 from factweights.folders import locked, one_version
 from factweights.progress import OnProgress, Progress, silent
@@ -186,7 +187,10 @@ def _edited(
 
 def _read(folder: Path) -> tuple[Settings, FactTable, State]:
     settings = read_settings(folder)
-    return settings, read_table(folder), load_file(folder / WEIGHTS)
+    table, config = read_table(folder, settings), must_be_stock(folder)
+    if (config.vocab_size, config.hidden_size) != (len(settings.tokens), settings.residual.hidden):
+        raise TamperedError(f"{folder}: its settings tell of another model; copy the whole folder")
+    return settings, table, load_file(folder / WEIGHTS)
 
 
 def _plan(settings: Settings, changes: TableEdit, state: State, tell: OnProgress) -> Plan:

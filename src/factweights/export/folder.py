@@ -1,14 +1,19 @@
 """A compiled model as a folder: a stock checkpoint, and beside it what is known of its facts."""
 
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field, model_validator
 
 from factweights import folders
-from factweights.export.layout import Layout
+from factweights.errors import TamperedError, some
+from factweights.export.layout import Layout, Store
 from factweights.export.names import Vocabulary
 from factweights.facts import FactTable
 from factweights.folders import Kind, Manifest, read_manifest, sealed, sha256, write_json
+from factweights.folders.manifests import Sha256
 
 FORMAT = "factweights.compiled.1"
 SETTINGS, FACTS, CERTIFICATE, MAP, MEMORY = (
@@ -19,6 +24,27 @@ SETTINGS, FACTS, CERTIFICATE, MAP, MEMORY = (
     "memory.safetensors",
 )
 WEIGHTS, CARD = "model.safetensors", "README.md"
+
+
+Size = Annotated[int, Field(strict=True, ge=1, le=2**30)]
+
+
+def _layout(found: dict[str, Any]) -> dict[str, Any]:
+    """Refuse what is no :class:`Layout`."""
+    known = {f.name for f in fields(Layout)}
+    if not set(found) <= known:
+        raise ValueError(f"it has {some(sorted(set(found) - known))}")
+    if found.get("store") not in get_args(Store):
+        raise ValueError(f"store is one of {', '.join(get_args(Store))}")
+    sizes = {k: v for k, v in found.items() if k != "store"}
+    if bad := [k for k, v in sizes.items() if type(v) is not int or not 0 <= v <= 2**24]:
+        raise ValueError(f"{bad[0]} is no size")
+    try:
+        if min(Layout(**found).heads, Layout(**found).head_dim) < 1:
+            raise ValueError("there are no heads")
+    except TypeError as e:
+        raise ValueError(str(e)) from None
+    return found
 
 
 class Settings(Manifest):
@@ -34,18 +60,29 @@ class Settings(Manifest):
         subjects, relations, answers, tokens: names in the order of their codes, slots, rows and ids.
     """
 
-    layout: dict[str, Any]
-    width: int
-    dtype: str
-    templates: list[str]
-    context: int
-    seed: int
-    head: dict[str, float]
+    layout: Annotated[dict[str, Any], AfterValidator(_layout)]
+    width: Size
+    dtype: Literal["float32", "bfloat16", "float16"]
+    templates: Annotated[list[str], Field(min_length=1)]
+    context: Size
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    head: dict[Literal["steep", "floor"], Annotated[float, Field(allow_inf_nan=False)]]
     subjects: list[str]
     relations: list[str]
     answers: list[str]
     tokens: list[str]
-    table_hash: str
+    table_hash: Sha256
+
+    @model_validator(mode="after")
+    def _names_are_tokens(self) -> "Settings":
+        tokens = set(self.tokens)
+        if len(tokens) < len(self.tokens):
+            raise ValueError("the same token twice")
+        if lacking := [
+            n for names in (self.subjects, self.relations, self.answers) for n in names if n not in tokens
+        ]:
+            raise ValueError(f"{some(lacking)} are no tokens")
+        return self
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -97,9 +134,18 @@ def write_settings(folder: Path, **fields: Any) -> None:
     write_json(folder / SETTINGS, sealed(settings))
 
 
-def read_table(path: str | Path) -> FactTable:
-    """The facts of a compiled folder."""
-    return FactTable.read(Path(path) / FACTS, wide=False)
+def read_table(path: str | Path, settings: Settings) -> FactTable:
+    """The facts of a compiled folder.
+
+    Raises:
+        TamperedError: not those that its settings speak of.
+    """
+    table = FactTable.read(Path(path) / FACTS, wide=False)
+    names = [set(table.subjects) - set(settings.subjects), set(table.relations) - set(settings.relations)]
+    names.append(set(table.answers) - set(settings.answers))
+    if table.hash != settings.table_hash or any(names):
+        raise TamperedError(f"{path}: {FACTS} and {SETTINGS} do not belong together; copy the whole folder")
+    return table
 
 
 def must_be_writable(path: str | Path, *, overwrite: bool, contents: bool = True) -> None:

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from factweights.errors import TamperedError
 from factweights.export import real
-from factweights.export.folder import Settings, read_settings, read_table
+from factweights.export.folder import SETTINGS, Settings, read_settings, read_table
+from factweights.export.stock import must_list_all
 from factweights.facts import FactTable
 from factweights.folders import one_version
 
@@ -39,7 +41,16 @@ def open_compiled(path: str | Path, *, attention: str = "sdpa") -> Opened:
     """
 
     def read(folder: Path) -> Opened:
-        settings, table = read_settings(folder), read_table(folder)
-        return Opened(settings, table, *real.load(folder, attention=attention))
+        settings = read_settings(folder)
+        table = read_table(folder, settings)
+        must_list_all(folder, {SETTINGS, *settings.files})
+        model, tokenizer = real.load(folder, attention=attention)
+        config = model.config
+        said = (len(settings.tokens), settings.residual.hidden, settings.residual.heads)
+        if said != (config.vocab_size, config.hidden_size, config.num_attention_heads):
+            raise TamperedError(f"{folder}: {SETTINGS} tells of another model; copy the whole folder")
+        if len(tokenizer) != len(settings.tokens):
+            raise TamperedError(f"{folder}: the tokenizer has other tokens than {SETTINGS} tells of")
+        return Opened(settings, table, model, tokenizer)
 
     return one_version(path, read)

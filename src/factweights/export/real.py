@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from factweights.errors import FileFormatError, MissingExtraError
+from factweights.errors import FileFormatError, MissingExtraError, SettingError
+from factweights.export.stock import must_be_stock
 from factweights.progress import OnProgress, Progress, silent
 
 SCORES = 1 << 23  # logits held at once
@@ -45,22 +46,37 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def load(path: str | Path, *, attention: str | None = None) -> tuple[Any, Any]:
+ATTENTIONS = ("sdpa", "eager")  # transformers' own; other names fetch code
+
+
+def load(path: str | Path, *, attention: str = "sdpa") -> tuple[Any, Any]:
     """Model and tokenizer of a folder, in the saved dtype, as anybody would load them; never from a network.
 
+    Its files are read first by :func:`must_be_stock`: no code of a folder is run, nothing is asked.
+
+    Args:
+        path: the folder.
+        attention: one of ``ATTENTIONS``, whatever the folder says.
+
     Raises:
-        FileFormatError: transformers cannot read it.
+        FileFormatError: it is no checkpoint of a compiled model, or transformers cannot read it.
+        SettingError: another attention.
     """
     package = transformers()
-    more = {} if attention is None else {"attn_implementation": attention}
+    if attention not in ATTENTIONS:
+        raise SettingError(f"attention is one of {', '.join(ATTENTIONS)}, got {attention!r}")
+    must_be_stock(Path(path))
+    local = {"local_files_only": True, "trust_remote_code": False}
     try:
         with quiet():
             model = package.AutoModelForCausalLM.from_pretrained(
-                str(path), dtype="auto", local_files_only=True, **more
+                str(path), dtype="auto", use_safetensors=True, attn_implementation=attention, **local
             )
-            tokenizer = package.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as e:
-        raise FileFormatError(f"{path} is no checkpoint that transformers can load: {e}") from e
+            tokenizer = package.AutoTokenizer.from_pretrained(str(path), **local)
+    except (KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException as e:  # the tokenizers' own errors are plain, and their panics no Exception at all
+        raise FileFormatError(f"{path} is no checkpoint that transformers can load: {str(e)[:500]}") from e
     return model.eval(), tokenizer
 
 

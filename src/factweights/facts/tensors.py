@@ -1,23 +1,41 @@
 """Associations as tensor files: safetensors, and numpy's .npz and .npy. Nothing is ever unpickled."""
 
 import json
+import math
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from factweights.errors import FactsError, FileFormatError, SettingError, ShapeError
 from factweights.folders import whole_file
+from factweights.folders.jsons import checked, parse_json
+from factweights.folders.tensors import FLOATS, INTEGERS, read_tensor_file
 
 FORMAT = "factweights.associations.1"
 MAX_HEADER = 90_000_000  # bytes; safetensors refuses to read a header of more than 100 million
 _HEADER = "factweights"
+_UNREADABLE = (OSError, ValueError, EOFError, MemoryError, OverflowError, SyntaxError, NotImplementedError)
+_UNREADABLE += (RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
 _TENSORS = ("keys", "values", "targets")
+
+
+class _Names(BaseModel):
+    """What stands beside the tensors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: str
+    key_names: tuple[tuple[str, str], ...] | None
+    value_names: tuple[str, ...] | None
+    spec: dict[str, Any]
 
 
 def as_tensor(what: str, x: Tensor | np.ndarray) -> Tensor:
@@ -103,11 +121,27 @@ def _npz(path: Path) -> dict[str, Any]:
 
 def _numpy_load(path: Path) -> np.ndarray | dict[str, np.ndarray]:
     try:
-        with path.open("rb") as f:
-            loaded = np.load(f, allow_pickle=False)
-            return loaded if isinstance(loaded, np.ndarray) else {k: loaded[k] for k in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as e:
+        if not zipfile.is_zipfile(path):  # mapped first, as then a shape is compared with the file's size
+            return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                _must_hold(archive, member)
+        with path.open("rb") as f, np.load(f, allow_pickle=False) as loaded:
+            return {k: loaded[k] for k in loaded.files}
+    except _UNREADABLE as e:
         raise FileFormatError(f"{path} is not a whole numpy file of numbers ({e}); write it again") from e
+
+
+def _must_hold(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """The shape of an array must be that of the bytes that its archive says it has."""
+    with archive.open(member) as f:
+        version = np.lib.format.read_magic(f)
+        read = (
+            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        )
+        shape, _, dtype = read(f)
+        if f.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
+            raise ValueError(f"{member.filename}: {dtype} of shape {shape} in {member.file_size:,} bytes")
 
 
 def _needed(path: Path, found: dict[str, Any], there: list[str]) -> dict[str, Any]:
@@ -120,35 +154,34 @@ def _needed(path: Path, found: dict[str, Any], there: list[str]) -> dict[str, An
 
 
 def _safetensors(path: Path) -> dict[str, Any]:
+    layout = read_tensor_file(path)
+    there = list(layout.shapes)
+    for name in _TENSORS:
+        if name in there:
+            kind, ndim = (INTEGERS, 1) if name == "targets" else (FLOATS, 2)
+            layout.must_be(path, name, kind, ndim)
     try:
         with safe_open(path, framework="pt") as f:
-            header = f.metadata() or {}
-            there = list(f.keys())
             found = {name: f.get_tensor(name) for name in there if name in _TENSORS}
     except (SafetensorError, OSError, ValueError) as e:
         raise FileFormatError(f"{path} is not a whole safetensors file ({e}); write it again") from e
-    return _needed(path, found, there) | _names(path, header.get(_HEADER))
+    return _needed(path, found, there) | _names(path, layout.metadata.get(_HEADER))
 
 
 def _names(path: Path, header: str | None) -> dict[str, Any]:
     if header is None:
         return {}
     try:
-        found = json.loads(header)
-        if found["format"] != FORMAT:
-            raise FileFormatError(f"{path} has the format {found['format']!r}; this version reads {FORMAT!r}")
-        pairs, names = found["key_names"], found["value_names"]
-        return {
-            "key_names": None if pairs is None else tuple((str(s), str(r)) for s, r in pairs),
-            "value_names": None if names is None else tuple(map(str, names)),
-            "spec": dict(found["spec"]),
-        }
-    except FileFormatError:
-        raise
-    except (ValueError, KeyError, TypeError) as e:
+        found = parse_json(header)
+    except (ValueError, RecursionError) as e:
         raise FileFormatError(
-            f"{path}: the names beside the tensors are damaged ({e!r}); write it again"
+            f"{path}: the names beside the tensors are damaged ({str(e)[:200]}); write it again"
         ) from e
+    if isinstance(found, dict) and found.get("format") != FORMAT:
+        said = str(found.get("format"))[:60]
+        raise FileFormatError(f"{path} has the format {said!r}; this version reads {FORMAT!r}")
+    names = checked(_Names, found, path)
+    return {"key_names": names.key_names, "value_names": names.value_names, "spec": names.spec}
 
 
 def write_fields(path: Path, tensors: dict[str, Tensor], names: dict[str, Any]) -> Path:

@@ -4,18 +4,23 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from factweights.errors import FileFormatError, ShapeError
 from factweights.folders import whole_file
+from factweights.folders.jsons import checked, parse_json
+from factweights.folders.tensors import FLOATS, TensorFile, read_tensor_file
 
 FORMAT = "factweights.memory.1"
+_Size = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+_Coefficient = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Memory(nn.Module, ABC):
@@ -100,25 +105,60 @@ def read_memory(path: str | Path, kinds: dict[str, type[Memory]]) -> Memory:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no memory file at {path}")
+    found = read_tensor_file(path)
+    header = _header(path, found.metadata.get("factweights", "{}"), kinds)
+    _must_fit(path, kinds[header.kind], header.config, found)
     try:
         with safe_open(path, framework="pt") as f:
-            header = json.loads((f.metadata() or {}).get("factweights", "{}"))
-            tensors = {name: f.get_tensor(name) for name in f.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as e:
-        raise FileFormatError(f"{path} is not a whole safetensors file ({e}); write it again") from e
-    if header.get("format") != FORMAT or header.get("kind") not in kinds:
-        raise FileFormatError(
-            f"{path} was not written by factweights as a memory (format {header.get('format')!r}, "
-            f"kind {header.get('kind')!r}); expected {FORMAT!r} and one of {', '.join(kinds)}"
-        )
-    memory = kinds[header["kind"]](**header["config"])
-    try:
+            tensors = {name: f.get_tensor(name) for name in found.shapes}
+        memory = kinds[header.kind](**header.config)
         memory.to(next(iter(tensors.values())).dtype).load_state_dict(tensors)
-    except (RuntimeError, StopIteration) as e:
+    except (SafetensorError, OSError, RuntimeError, ValueError) as e:
         raise FileFormatError(f"{path}: weights do not fit their config: {e}") from e
     if bad := [name for name, t in tensors.items() if not torch.isfinite(t).all()]:
         raise FileFormatError(f"{path}: {', '.join(bad)} hold NaN or infinity")
     return memory
+
+
+class _Header(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    format: str
+    kind: str
+    config: dict[str, _Size | StrictBool | StrictStr | list[_Coefficient]]
+
+
+def _header(path: Path, text: str, kinds: dict[str, type[Memory]]) -> _Header:
+    try:
+        found = parse_json(text)
+    except (ValueError, RecursionError) as e:
+        raise FileFormatError(f"{path}: what it says of its memory is damaged ({str(e)[:200]})") from e
+    said = found if isinstance(found, dict) else {}
+    if said.get("format") != FORMAT or not isinstance(said.get("kind"), str) or said["kind"] not in kinds:
+        raise FileFormatError(
+            f"{path} was not written by factweights as a memory (format {str(said.get('format'))[:60]!r}, "
+            f"kind {str(said.get('kind'))[:60]!r}); expected {FORMAT!r} and one of {', '.join(kinds)}"
+        )
+    return checked(_Header, said, path)
+
+
+def _must_fit(path: Path, kind: type[Memory], config: dict[str, Any], found: TensorFile) -> None:
+    """Compare shapes before anything of their size is allocated."""
+    try:
+        with torch.device("meta"):  # shapes without contents
+            shell = kind(**config)
+        expected = {name: tuple(t.shape) for name, t in shell.state_dict().items()}
+    except (TypeError, ValueError, RuntimeError) as e:  # no such argument, or no such size
+        raise FileFormatError(f"{path}: no {kind.__name__} has the config {str(config)[:200]} ({e})") from e
+    if expected != found.shapes:
+        raise FileFormatError(
+            f"{path}: weights do not fit their config: a {kind.__name__} of it has {expected}, the file "
+            f"{str(found.shapes)[:500]}"
+        )
+    for name in expected:
+        found.must_be(path, name, FLOATS)
+    if len(set(found.dtypes.values())) > 1 or not expected:
+        raise FileFormatError(f"{path}: its weights have several dtypes ({found.dtypes}); save it again")
 
 
 def frozen(x: Float[Tensor, "..."]) -> nn.Parameter:

@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ATTENTIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 ROUNDING = 64  # units of the dtype by which an earlier token's logits may differ when later tokens change
 
 
@@ -184,7 +185,7 @@ def load(
         source: a folder that ``from_pretrained`` reads, or a name whose files are already here.
         dtype: ``auto`` for the saved one, or ``float32``, ``bfloat16``, ``float16``.
         device: where to put it.
-        attention: transformers' ``attn_implementation``.
+        attention: transformers' ``attn_implementation``, one of ``ATTENTIONS``.
 
     Raises:
         FileNotFoundError: no such folder and nothing of that name in the cache, with the nearest names.
@@ -202,6 +203,7 @@ def load(
     with quiet():
         config = _config(package, source, offline)
         _must_be_causal(package, config, source)
+        _must_attend_here(config, source, attention)
         more = offline | ({} if attention is None else {"attn_implementation": attention})
         name = str(path) if path.exists() else str(source)
         try:
@@ -243,6 +245,16 @@ def _config(package: Any, source: str | Path, offline: dict[str, Any]) -> Any:
                 "(factweights downloads nothing)"
             ) from e
         raise FileFormatError(f"{source}/config.json means nothing to transformers: {_short(e)}") from e
+
+
+def _must_attend_here(config: Any, source: str | Path, attention: str | None) -> None:
+    """transformers takes any other name for a kernel to fetch and run."""
+    named = attention or getattr(config, "_attn_implementation", None)
+    if named not in (None, *ATTENTIONS):
+        raise FileFormatError(
+            f"{source} asks for the attention {str(named)[:60]!r}; give attention= one of "
+            f"{', '.join(ATTENTIONS)}"
+        )
 
 
 def _looks_local(source: str | Path) -> bool:
