@@ -1,6 +1,5 @@
 """A stored memory as a folder: weights, facts, their names, and the certificate that they are there."""
 
-import html
 import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -29,6 +28,7 @@ from factweights.folders import (
 from factweights.folders.manifests import Sha256
 from factweights.memories import Memory, load_memory
 from factweights.progress import OnProgress, silent
+from factweights.show import in_html, shown
 
 FORMAT = "factweights.bundle.1"
 MEMORY, FACTS, TABLE = "memory.safetensors", "facts.safetensors", "facts.csv"
@@ -104,10 +104,11 @@ class Recalled:
         wrong = "" if self.correct else f", not {self.expected}"
         others = ", ".join(f"{name} {score:.3g}" for name, score in self.runners_up)
         then = f"; then {others}" if others else ""
-        return f"{self.subject}, {self.relation}: {self.answer}{wrong} (margin {self.margin:.3g}{then})"
+        said = f"{self.subject}, {self.relation}: {self.answer}{wrong} (margin {self.margin:.3g}{then})"
+        return shown(said)
 
     def _repr_html_(self) -> str:
-        return f"<p>{html.escape(str(self))}</p>"
+        return f"<p>{in_html(self)}</p>"
 
 
 @final

@@ -3,9 +3,11 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
+from factweights.show import shown
+
 
 class FactweightsError(Exception):
-    """Base of all errors that factweights raises on purpose.
+    """Base of all errors that factweights raises on purpose. Names in its text are shown, never obeyed.
 
     Attributes:
         fields: names of arguments in the message that are meant as such, so that the command line can say the
@@ -17,6 +19,9 @@ class FactweightsError(Exception):
     def __init__(self, *args: object, fields: Iterable[str] = ()) -> None:
         super().__init__(*args)
         self.fields = tuple(fields)
+
+    def __str__(self) -> str:
+        return shown(super().__str__(), lines=True)
 
 
 class FactsError(FactweightsError, ValueError):
@@ -55,7 +60,7 @@ class UnknownNameError(FactweightsError, KeyError):
         super().__init__(f"{text} {hint}".rstrip())
 
     def __str__(self) -> str:  # KeyError would print the repr
-        return str(self.args[0])
+        return shown(self.args[0], lines=True)
 
 
 class NewNameError(UnknownNameError):

@@ -26,6 +26,13 @@ def run(tokens: Sequence[str]) -> int:
     from factweights.cli.notes import tell_notes
 
     as_json = "--json" in tokens
+    with outcomes.short_warnings():
+        return _run(tokens, as_json)
+
+
+def _run(tokens: Sequence[str], as_json: bool) -> int:
+    from factweights.cli import outcomes
+
     try:
         from factweights.cli.app import call
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, Kind, Setting
+from factweights.cli.output import say
 
 
 def capacity(
@@ -67,7 +68,7 @@ def capacity(
     if json:
         print_json(found.to_dict())
         return
-    print(found)
+    say(found)
     if len(found.runs) > 1:
         _print_runs(found)
 
@@ -79,5 +80,5 @@ def _print_runs(found: Any) -> None:
         [str(r.seed), f"{r.facts:,}", f"{r.bracket[0]:,} – {r.bracket[1]:,}", r.proved, f"{r.seconds:.2f}"]
         for r in found.runs
     ]
-    print()
+    say()
     print_table(["seed", "facts", "bracket", "proved", "seconds"], rows)

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
 from factweights.cli.tables import TableOptions, choose, read
+from factweights.cli.output import say
 
 
 def compile(
@@ -77,5 +78,5 @@ def compile(
     if json:
         print_json(compiled.to_dict())
         return
-    print(compiled)
-    print(f"saved to {out}")
+    say(compiled)
+    say(f"saved to {out}")

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from factweights.cli.options import Flag, Json, recall_task
 from factweights.cli.tables import TableOptions, read_if
+from factweights.cli.output import say
 
 MOVING = 90  # times drawn in a folder of frames or an animation
 
@@ -111,9 +112,9 @@ def dynamics(
         told["loss"] = told.get("loss") or list(zip(found.trace.times, found.trace.loss, strict=True))
         print_json({**told, "facts": len(task), **files})
         return
-    print(found)
+    say(found)
     for path in files.values():
-        print(path)
+        say(path)
 
 
 def _draw(flow: Any, pictures: dict[str, Path | None]) -> None:

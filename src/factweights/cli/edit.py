@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
 from factweights.cli.tables import TableOptions, read_edits
+from factweights.cli.output import say
 
 
 def edit(
@@ -96,5 +97,5 @@ def _say(edited: Any, saved: Path | None, json: bool) -> None:
     if json:
         print_json({**edited.to_dict(), "out": None if saved is None else str(saved)})
         return
-    print(edited)
-    print(f"saved to {saved}" if saved is not None else "nothing written: these are the answers that it has")
+    say(edited)
+    say(f"saved to {saved}" if saved is not None else "nothing written: these are the answers that it has")

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from factweights.cli.options import Json
+from factweights.cli.output import say
 
 
 def explain(
@@ -42,6 +43,6 @@ def explain(
     if json:
         print_json({**found.to_dict(), "plot": None if plot is None else str(plot)})
         return
-    print(found)
+    say(found)
     if plot is not None:
-        print(f"drawn in {plot}")
+        say(f"drawn in {plot}")

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, get_type_hints
 
 from factweights.cli.options import Json
+from factweights.cli.output import say
 
 
 def methods(*, json: Json = False) -> None:
@@ -19,12 +20,12 @@ def methods(*, json: Json = False) -> None:
         print_json({"methods": listed})
         return
     for entry in listed:
-        print(f"{entry['name']}: {entry['summary']}")
-        print(f"  source: {entry['reference']}")
+        say(f"{entry['name']}: {entry['summary']}")
+        say(f"  source: {entry['reference']}")
         for s in entry["settings"]:
             given = "required" if s["required"] else f"default {s['default']}"
-            print(f"  --setting {s['name']}={s['type']} ({given})")
-        print()
+            say(f"  --setting {s['name']}={s['type']} ({given})")
+        say()
 
 
 def _describe(name: str, method: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
+from factweights.cli.output import say
 
 
 def onnx(
@@ -36,5 +37,5 @@ def onnx(
     if json:
         print_json(found.to_dict())
         return
-    print(found)
-    print(f"saved to {out}")
+    say(found)
+    say(f"saved to {out}")

@@ -1,10 +1,15 @@
 """What is said, and with which exit code, when a command does not end well."""
 
+import contextlib
 import json
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
 
 from factweights.errors import FactweightsError
+from factweights.show import shown
 
 ERROR, USAGE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
@@ -33,6 +38,23 @@ def interrupted(error: KeyboardInterrupt, as_json: bool) -> int:
     return _say("Interrupted", str(error) or "interrupted; nothing was written", as_json, INTERRUPTED, "")
 
 
+@contextlib.contextmanager
+def short_warnings() -> Iterator[None]:
+    """Warnings of ours are a line on standard error; those of others look as ever."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if category.__module__.partition(".")[0] != "factweights":
+                usual(message, category, *place, **more)
+                return
+            with contextlib.suppress(OSError):
+                print(f"warning: {shown(message, lines=True)}", file=sys.stderr, flush=True)
+
+        warnings.showwarning = show
+        yield
+
+
 def unread() -> int:
     """The reader of the output has gone, as with ``| head``: no word about it."""
     _drop_output()
@@ -41,7 +63,7 @@ def unread() -> int:
 
 def _say(kind: str, message: str, as_json: bool, code: int, prefix: str = "error: ") -> int:
     try:
-        print(f"{prefix}{message}", file=sys.stderr, flush=True)
+        print(f"{prefix}{shown(message, lines=True)}", file=sys.stderr, flush=True)
         if as_json:
             # Plain ASCII, as the output may be in any encoding.
             print(json.dumps({"error": {"type": kind, "message": message}}), flush=True)

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from factweights.cli.options import Json
+from factweights.cli.output import say
 
 MemoryName = Literal["linear", "mlp", "gated", "transformer"]
 
@@ -35,4 +36,4 @@ def plan(
     if json:
         print_json(made.to_dict())
     else:
-        print(made)
+        say(made)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from factweights.cli.notes import tell_notes
 from factweights.progress import OnProgress, Progress
+from factweights.show import shown
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def _lines() -> Iterator[OnProgress]:
     def tell(p: Progress) -> None:
         tell_notes()
         left = _left(p, time.monotonic() - begun)
-        print(p.text + (f" · about {left} left" if left else ""), file=sys.stderr, flush=True)
+        print(shown(p.text) + (f" · about {left} left" if left else ""), file=sys.stderr, flush=True)
 
     yield tell
 
@@ -52,8 +53,8 @@ def _bar() -> Iterator[OnProgress]:
         def tell(p: Progress) -> None:
             tell_notes()
             left = _left(p, time.monotonic() - begun)
-            shown = f"ETA {left}" if left else ""
-            bar.update(task, completed=p.done, total=p.total, description=p.text, left=shown)
+            eta = f"ETA {left}" if left else ""
+            bar.update(task, completed=p.done, total=p.total, description=shown(p.text), left=eta)
 
         yield tell
 

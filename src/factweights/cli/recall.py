@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from factweights.cli.options import Json
+from factweights.cli.output import say
+from factweights.show import shown
 
 
 def recall(folder: Path, subject: str, relation: str, /, *, top: int = 5, json: Json = False) -> None:
@@ -23,8 +25,8 @@ def recall(folder: Path, subject: str, relation: str, /, *, top: int = 5, json: 
     if json:
         print_json(found.to_dict())
         return
-    print(found.answer)
+    say(shown(found.answer))
     if not found.correct:
-        print(f"wrong: {found.expected} was stored")
-    behind = ", ".join(f"{name} ({score - found.score:.3g})" for name, score in found.runners_up)
-    print(f"margin {found.margin:.3g}" + (f"; behind it {behind}" if behind else ""))
+        say(shown(f"wrong: {found.expected} was stored"))
+    behind = ", ".join(f"{shown(name)} ({score - found.score:.3g})" for name, score in found.runners_up)
+    say(f"margin {found.margin:.3g}" + (f"; behind it {behind}" if behind else ""))

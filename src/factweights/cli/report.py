@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from factweights.cli.options import Json
+from factweights.cli.output import say
 
 
 def report(
@@ -39,4 +40,4 @@ def report(
     if json:
         print_json(found.to_dict())
     else:
-        print(found)
+        say(found)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from factweights.cli.options import Json
-from factweights.cli.output import number, percent
+from factweights.cli.output import number, percent, say
 from factweights.cli.study import EngineName, LogName, build_engine
 
 _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -89,7 +89,7 @@ def reproduce(
         return
     print_series(done.data)
     for path in done.files:
-        print(path)
+        say(path)
 
 
 def _all(out: Path, scale: str, engine: Any, on_result: Any, tell: Any, json: bool) -> None:
@@ -104,7 +104,7 @@ def _all(out: Path, scale: str, engine: Any, on_result: Any, tell: Any, json: bo
     if json:
         print_json({"figures": [d.to_dict() for d in done], **report.to_dict()})
         return
-    print(report)
+    say(report)
 
 
 def print_series(data: dict[str, Any]) -> None:
@@ -122,41 +122,41 @@ def print_series(data: dict[str, Any]) -> None:
             _print_recall(series)
         else:
             _print_capacities(series)
-        print()
+        say()
     for series in data.get("overall", ()):
-        print(series["label"])
+        say(series["label"])
         _print_slope(series)
-        print()
+        say()
 
 
 def _print_capacities(series: dict[str, Any]) -> None:
     from factweights.cli.output import print_table
 
     proved = {run["proved"] for p in series["points"] for run in p["runs"]}
-    print(f"{series['label']}, proved on {proved.pop() if len(proved) == 1 else 'both sides or the lower'}")
+    say(f"{series['label']}, proved on {proved.pop() if len(proved) == 1 else 'both sides or the lower'}")
     columns = _MLP_COLUMNS if "width" in series["points"][0] else _COLUMNS
     rows = [[show(p) for show in columns.values()] for p in series["points"]]
     print_table(list(columns), rows)
     if e := series["exponent"]:
         size = "m·d" if columns is _MLP_COLUMNS else "d²"
-        print(f"  facts grow as ({size})^{e['value']:.3f}{_between('seeds', e['interval'])}")
+        say(f"  facts grow as ({size})^{e['value']:.3f}{_between('seeds', e['interval'])}")
 
 
 def _print_success(series: dict[str, Any]) -> None:
     from factweights.cli.output import print_table
 
-    print(f"{series['label']}, the law gives {number(series['law'])} facts")
+    say(f"{series['label']}, the law gives {number(series['law'])} facts")
     rows = [[number(p["facts"]), f"{p['load']:.3g}", f"{p['share']:.0%}"] for p in series["points"]]
     print_table(["facts", "over the law", "seeds that fit"], rows)
     fit = series["fit"]
     low, high = fit["middle_interval"]
-    print(f"  even odds at {fit['middle']:.3f} of the law (95 %: {low:.3f} to {high:.3f})")
+    say(f"  even odds at {fit['middle']:.3f} of the law (95 %: {low:.3f} to {high:.3f})")
 
 
 def _print_recall(series: dict[str, Any]) -> None:
     from factweights.cli.output import print_table
 
-    print(series["label"])
+    say(series["label"])
     rows = [[show(p) for show in _RECALL_COLUMNS.values()] for p in series["points"]]
     print_table(list(_RECALL_COLUMNS), rows)
     _print_slope(series)
@@ -165,7 +165,7 @@ def _print_recall(series: dict[str, Any]) -> None:
 def _print_stages(series: dict[str, Any]) -> None:
     from factweights.cli.output import print_table
 
-    print(series["label"].replace("\n", " "))
+    say(series["label"].replace("\n", " "))
     rows = []
     for run in series["runs"]:
         told = [f"{number(s['start'])} – {number(s['end'])}" for s in run["stages"]]
@@ -177,7 +177,7 @@ def _print_stages(series: dict[str, Any]) -> None:
 def _print_phases(series: dict[str, Any]) -> None:
     from factweights.cli.output import print_table
 
-    print(f"{series['label']}: smallest S with a hallucination stage")
+    say(f"{series['label']}: smallest S with a hallucination stage")
     columns = ["R", "D", "S without", "S with", "S/√(RD)", "theorem 6 asks S"]
     rows = [
         [number(t[k]) for k in ("relations", "answers", "without", "with", "ratio", "paper")]
@@ -185,33 +185,33 @@ def _print_phases(series: dict[str, Any]) -> None:
     ]
     print_table(columns, rows)
     a = series["against_paper"]
-    print(f"  shown {a['promised_and_shown']} of {a['promised']} times where theorem 6 promises it,", end=" ")
-    print(f"{a['not_promised_but_shown']} of {a['not_promised']} times where it does not")
+    say(f"  shown {a['promised_and_shown']} of {a['promised']} times where theorem 6 promises it,", end=" ")
+    say(f"{a['not_promised_but_shown']} of {a['not_promised']} times where it does not")
     if span := series["law"]["range"]:
-        print(f"  length over (1/λ_sub − 1/λ_rel) ln(1/(α√A)): {span[0]:.2f} to {span[1]:.2f}", end=" ")
-        print(f"in {series['law']['flows']} flows with λ_rel ≥ 4 λ_sub")
+        say(f"  length over (1/λ_sub − 1/λ_rel) ln(1/(α√A)): {span[0]:.2f} to {span[1]:.2f}", end=" ")
+        say(f"in {series['law']['flows']} flows with λ_rel ≥ 4 λ_sub")
 
 
 def _print_slope(series: dict[str, Any]) -> None:
     if line := series["line"]:
         between = _between("95 %", line["slope_interval"])
-        print(f"  facts grow as parameters^{line['slope']:.3f}{between}, {series['per_parameter']:.3f} each")
+        say(f"  facts grow as parameters^{line['slope']:.3f}{between}, {series['per_parameter']:.3f} each")
 
 
 def _print_boundary(series: dict[str, Any], recall: float) -> None:
     from factweights.cli.output import print_table
 
-    print(f"{series['label']}, recall ≥ {recall:g}")
+    say(f"{series['label']}, recall ≥ {recall:g}")
     rows = [[show(e) for show in _BOUNDARY_COLUMNS.values()] for e in series["boundary"]]
     print_table(list(_BOUNDARY_COLUMNS), rows)
     if line := series["line"]:
         ours = f"{line['constant']:,.0f} − {line['rate']:.3f} d d_h H"
-        print(f"  d m = {ours}{_between('rate, 95 %', line['rate_interval'])}")
+        say(f"  d m = {ours}{_between('rate, 95 %', line['rate_interval'])}")
         if paper := line["paper"]:
-            print(f"  d m = {paper['constant']:,.0f} − {paper['rate']:.3f} d d_h H in the paper")
-    print(f"  fewest heads that work: {number(series['smallest_heads'])}")
+            say(f"  d m = {paper['constant']:,.0f} − {paper['rate']:.3f} d d_h H in the paper")
+    say(f"  fewest heads that work: {number(series['smallest_heads'])}")
     if found := series["against_paper"]:
-        print(
+        say(
             f"  {found['same']} of {found['cells']} cells on the same side as in the paper, "
             f"{found['ours_only']} work here alone, {found['paper_only']} there alone"
         )

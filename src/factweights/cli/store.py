@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, Kind, Setting
 from factweights.cli.tables import TableOptions, choose, read
+from factweights.cli.output import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,8 +87,8 @@ def store(
     if json:
         print_json({**stored.to_dict(), "out": None if out is None else str(out)})
         return
-    print(stored)
-    print(f"saved to {out}" if out is not None else "not saved: give --out DIR to keep it")
+    say(stored)
+    say(f"saved to {out}" if out is not None else "not saved: give --out DIR to keep it")
 
 
 def _method(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
+from factweights.cli.output import say
 
 if TYPE_CHECKING:
     from factweights.studies import Engine, Study
@@ -166,7 +167,7 @@ def _run(
     for d in done:
         print_series(d.data)
         for path in d.files:
-            print(path)
+            say(path)
 
 
 def _print(found: Any, json: bool) -> None:
@@ -175,7 +176,7 @@ def _print(found: Any, json: bool) -> None:
     if json:
         print_json(found.to_dict())
     else:
-        print(found)
+        say(found)
 
 
 COMMANDS = (run, status, results, retry)

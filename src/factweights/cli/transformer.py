@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, recall_task
 from factweights.cli.tables import TableOptions, read_if
+from factweights.cli.output import say
 
 if TYPE_CHECKING:
     from factweights.facts import RecallTask
@@ -100,10 +101,10 @@ def transformer(
         print_json({**named, "parameters": groups, **extra, "seconds": seconds})
         return
     m = found.memory
-    print(f"method              {method}: d = {m.d}, {m.heads} heads of {m.head_dim}, width {m.width}")
-    print(certificate)
-    print(f"steps               {found.steps:,} in {seconds:.3g} s with verification")
-    print(f"saved to {out}" if out is not None else "not saved: give --out FILE to keep it")
+    say(f"method              {method}: d = {m.d}, {m.heads} heads of {m.head_dim}, width {m.width}")
+    say(certificate)
+    say(f"steps               {found.steps:,} in {seconds:.3g} s with verification")
+    say(f"saved to {out}" if out is not None else "not saved: give --out FILE to keep it")
 
 
 def _solve(

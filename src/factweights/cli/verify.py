@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from factweights.cli.options import Json
 from factweights.cli.tables import TableOptions, read_if
+from factweights.cli.output import say
 
 
 def verify(
@@ -44,4 +45,4 @@ def verify(
     if json:
         print_json(certificate.to_dict())
     else:
-        print(certificate)
+        say(certificate)

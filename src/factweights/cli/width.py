@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from factweights.cli.options import Json, Kind, Setting
+from factweights.cli.output import say
 
 
 def width(
@@ -66,7 +67,7 @@ def width(
     if json:
         print_json(found.to_dict())
         return
-    print(found)
+    say(found)
     if len(found.runs) > 1:
         _print_runs(found)
 
@@ -78,5 +79,5 @@ def _print_runs(found: Any) -> None:
         [str(r.seed), f"{r.width:,}", str(len(r.probes)), f"{r.build_seconds:.2f}", f"{r.seconds:.2f}"]
         for r in found.runs
     ]
-    print()
+    say()
     print_table(["seed", "width", "probes", "build s", "seconds"], rows)

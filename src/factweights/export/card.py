@@ -1,16 +1,18 @@
 """The model card."""
 
+import re
 from collections.abc import Sequence
 
 from factweights.export.checking import ModelCertificate
 from factweights.export.layout import Layout, named
 from factweights.export.names import UNK, fill
 from factweights.facts import FactTable
+from factweights.show import in_code
 
 
 def card(table: FactTable, c: ModelCertificate, layout: Layout, width: int, templates: Sequence[str]) -> str:
     """Markdown with the front matter that model hubs read."""
-    subject, relation, answer = next(iter(table))
+    prompt, answer = _example(table, templates)
     sizes = f"{len(table.subjects):,} subjects, {len(table.relations):,} relations, {c.answers:,} answers"
     parts = [
         _front(),
@@ -18,12 +20,22 @@ def card(table: FactTable, c: ModelCertificate, layout: Layout, width: int, temp
         f"A one-layer Llama checkpoint that knows exactly {c.facts:,} facts: {sizes}. No training: "
         "factweights computed the weights from a table (`facts.csv`), and transformers' own forward recalls "
         "every fact.\n",
-        _use(fill(templates[0], subject, relation), answer),
+        _use(prompt, answer),
         _numbers(c),
         _shape(layout, width, c),
         _limits(c),
     ]
     return "\n".join(parts)
+
+
+def _example(table: FactTable, templates: Sequence[str]) -> tuple[str, str]:
+    """A prompt and its answer: of the first fact, or of one of the relation that the template names."""
+    subject, relation, answer = next(iter(table))
+    for t in templates:
+        if "{relation}" in t:
+            return fill(t, subject, relation), answer
+    named = next((row for row in table if row[1] in templates[0]), (subject, relation, answer))
+    return fill(templates[0], *named[:2]), named[2]
 
 
 def _front() -> str:
@@ -34,11 +46,12 @@ def _front() -> str:
 
 
 def _use(prompt: str, answer: str) -> str:
-    return (
-        "## Use\n\n```python\nfrom transformers import pipeline\n\n"
-        'ask = pipeline("text-generation", model="THIS FOLDER")\n'
-        f"print(ask({prompt!r})[0]['generated_text'])  # ends with {answer!r}\n```\n"
+    code = (  # the second line is one line, whatever is in the names
+        'from transformers import pipeline\n\nask = pipeline("text-generation", model="THIS FOLDER")\n'
+        f"print(ask({prompt!r})[0]['generated_text'])  # ends with {answer!r}\n"
     )
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    return f"## Use\n\n{fence}python\n{code}{fence}\n"
 
 
 def _numbers(c: ModelCertificate) -> str:
@@ -59,7 +72,7 @@ def _numbers(c: ModelCertificate) -> str:
     ]
     rows += [
         (
-            f"template `{t}`",
+            f"template {in_code(t, table=True)}",
             f"recall {found['recall']:.6g} of {found['facts']:,.0f}, margin {found['min_margin']:.3g}",
         )
         for t, found in c.templates.items()

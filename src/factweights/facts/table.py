@@ -1,7 +1,6 @@
 """Named facts: rows of subject, relation and answer."""
 
 import hashlib
-import html
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +20,7 @@ from factweights.facts.records import exploded
 from factweights.facts.rows import Row, checked, numbered, raise_unknown, unique_rows
 from factweights.facts.sheet import Sheet, records_sheet
 from factweights.facts.writers import write_table
+from factweights.show import in_html
 
 _SHOWN = 5  # rows in a notebook
 
@@ -294,9 +294,9 @@ class FactTable:
 
     def _repr_html_(self) -> str:
         rows = [("subject", "relation", "answer"), *self.head(_SHOWN)]
-        cells = ("".join(f"<td>{html.escape(c)}</td>" for c in row) for row in rows)
+        cells = ("".join(f"<td>{in_html(c)}</td>" for c in row) for row in rows)
         body = "".join(f"<tr>{c}</tr>" for c in cells).replace("td>", "th>", 6)
-        return f"<p>{html.escape(repr(self))}</p><table>{body}</table>"
+        return f"<p>{in_html(repr(self))}</p><table>{body}</table>"
 
 
 def _columns(rows: list[Row]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

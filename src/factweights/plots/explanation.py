@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from factweights.plots.style import BLUE, GREY, ORANGE, RED, new_row, save
+from factweights.show import shown
 
 SHOWN = 18  # characters of a name
 PARTS = {"embedding": GREY, "attention": ORANGE, "mlp": BLUE}
@@ -29,7 +30,7 @@ def draw_explanation(found: Mapping[str, Any], path: str | Path) -> Path:
     _logits(axes[1], found)
     if neurons:
         _neurons(axes[2], found)
-    figure.suptitle(f"{found['prompt'][:70]!r} → {_short(found['answer'], 40)!r}", fontsize=13)
+    figure.suptitle(f"“{_short(found['prompt'], 70)}” → “{_short(found['answer'], 40)}”", fontsize=13)
     return save(figure, path)
 
 
@@ -73,4 +74,5 @@ def _neurons(axes: Axes, found: Mapping[str, Any]) -> None:
 
 
 def _short(name: str, most: int = SHOWN) -> str:
+    name = shown(name)
     return name if len(name) <= most else name[: most - 1] + "…"

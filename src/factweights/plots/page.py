@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from factweights.plots import style
+from factweights.show import shown
 
 
 def render(context: Mapping[str, Any]) -> str:
@@ -16,7 +17,11 @@ def render(context: Mapping[str, Any]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda v: shown(v, lines=True) if type(v) is str else v,  # markup of ours is a subclass
     )
     environment.filters["figures"] = _figures
     template = (files("factweights.plots") / "report.html.jinja").read_text(encoding="utf-8")

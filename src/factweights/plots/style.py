@@ -1,6 +1,7 @@
 """How every figure looks, and how it is written. Colours of Okabe and Ito, told apart without colour too."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from matplotlib.legend import Legend
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from factweights.folders import whole_file
+from factweights.plots.fonts import USUAL, readable
 
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#222222", "#666666"
 
 _RC: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same picture on every machine
+    "font.family": USUAL,
     "font.size": 11,
     "axes.labelsize": 12,
     "axes.titlesize": 13,
@@ -135,7 +137,10 @@ def save(figure: Figure, path: str | Path) -> Path:
 
 
 def write(figure: Figure, buffer: io.BytesIO, kind: str, *, transparent: bool = False) -> None:
-    """Write ``figure`` to ``buffer`` as ``svg``, ``png`` or ``pdf``, without a date."""
+    """Write ``figure`` to ``buffer`` as ``svg``, ``png`` or ``pdf``, without a date; names are no markup."""
+    readable(figure)
     undated = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(_RC), warnings.catch_warnings():
+        # One line has said what no font has; older versions of matplotlib cannot join Arabic letters.
+        warnings.filterwarnings("ignore", "Glyph .* missing|Matplotlib currently does not support")
         figure.savefig(buffer, format=kind, dpi=160, metadata=undated.get(kind), transparent=transparent)
