@@ -23,7 +23,6 @@ def run(tokens: Sequence[str]) -> int:
     141 nobody reads the output any more.
     """
     from factweights.cli import outcomes
-    from factweights.cli.notes import tell_notes
 
     as_json = "--json" in tokens
     with outcomes.short_warnings():
@@ -32,6 +31,7 @@ def run(tokens: Sequence[str]) -> int:
 
 def _run(tokens: Sequence[str], as_json: bool) -> int:
     from factweights.cli import outcomes
+    from factweights.cli.notes import tell_notes
 
     try:
         from factweights.cli.app import call

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
-from factweights.cli.tables import TableOptions, choose, read
 from factweights.cli.output import say
+from factweights.cli.tables import TableOptions, choose, read
 
 
 def compile(

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from factweights.cli.options import Flag, Json, recall_task
-from factweights.cli.tables import TableOptions, read_if
 from factweights.cli.output import say
+from factweights.cli.tables import TableOptions, read_if
 
 MOVING = 90  # times drawn in a folder of frames or an animation
 

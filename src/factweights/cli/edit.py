@@ -6,8 +6,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
-from factweights.cli.tables import TableOptions, read_edits
 from factweights.cli.output import say
+from factweights.cli.tables import TableOptions, read_edits
 
 
 def edit(

@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Iterable
 
+from factweights.show import shown
+
 _held: list[str] = []
 
 
 def note(lines: Iterable[str]) -> None:
     """Hold lines until work begins or the command ends; an error comes before them."""
-    # Names are data: what would move the cursor or colour the terminal is shown as its code.
-    _held.extend("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines)
+    _held.extend(shown(line) for line in lines)
 
 
 def tell_notes() -> None:

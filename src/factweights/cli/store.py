@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, Kind, Setting
-from factweights.cli.tables import TableOptions, choose, read
 from factweights.cli.output import say
+from factweights.cli.tables import TableOptions, choose, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable

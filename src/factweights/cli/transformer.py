@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, recall_task
-from factweights.cli.tables import TableOptions, read_if
 from factweights.cli.output import say
+from factweights.cli.tables import TableOptions, read_if
 
 if TYPE_CHECKING:
     from factweights.facts import RecallTask

@@ -6,8 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from factweights.cli.options import Json
-from factweights.cli.tables import TableOptions, read_if
 from factweights.cli.output import say
+from factweights.cli.tables import TableOptions, read_if
 
 
 def verify(
