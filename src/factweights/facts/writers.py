@@ -57,7 +57,7 @@ def _delimited(columns: Columns, delimiter: str) -> bytes:
     return "".join(delimiter.join(map(quoted, row)) + "\n" for row in rows).encode()
 
 
-def _header(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> tuple[str, ...]:
+def _header(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> tuple[str, ...]:
     """The names, in capitals enough that no row is the header: readers take such a row for a joined file."""
     for name in itertools.product(*[(n, n.capitalize(), n.upper(), n.swapcase()) for n in names]):
         if name not in rows:
