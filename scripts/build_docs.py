@@ -36,7 +36,7 @@ KEYS = {
     "store": "facts, outputs, recall, recall_asked, n_proved, min_margin, d, law_d, proved, "
     "parameters, bits_per_parameter, map_bits_per_parameter, method, dtype, facts_hash, weights_hash, "
     "table_hash, search, seconds, out",
-    "recall": "subject, relation, answer, expected, correct, margin, score, runners_up",
+    "recall": "subject, relation, answer, expected, correct, margin, score, runners_up, prompt",
     "verify": "facts, outputs, recall, min_margin, min_relative_margin, weight_norm, n_missed, n_proved, "
     "proved_margin, proved, missed, top_k, noise_recall, parameters, parameter_groups, bits, "
     "bits_per_parameter, map_bits, map_bits_per_parameter, margin_bound, relative_bound, refuted, dtype, "

@@ -10,7 +10,13 @@ import torch
 
 import factweights as fw
 from factweights.cli import run
-from factweights.errors import NotStorableError, SettingError
+from factweights.errors import (
+    FactsError,
+    FileFormatError,
+    NotStorableError,
+    SettingError,
+    UnknownNameError,
+)
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the hub's package is first imported
 pytest.importorskip("transformers")
@@ -202,3 +208,92 @@ def test_near_misses_are_suggested_and_never_asked(accented, subject, relation, 
 def test_a_prompt_that_asks_something_else_is_refused(accented, prompt, said):
     with pytest.raises(SettingError, match=said):
         fw.explain(accented.path, "Sri Lanka", "capital", prompt=prompt)
+
+
+# -- folders of both kinds --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stored(table, tmp_path_factory):
+    return fw.store_table(table, d=16).save(tmp_path_factory.mktemp("stored") / "m")
+
+
+def test_recall_asks_both_kinds_of_folder(compiled, stored, table, capsys):
+    for folder_ in (compiled.path, stored):
+        for s, r, a in [ROWS[0], ROWS[-1]]:
+            assert run(["recall", str(folder_), s, r, "--json"]) == 0
+            found = json.loads(capsys.readouterr().out)
+            assert (found["answer"], found["expected"], found["correct"]) == (a, a, True)
+            assert len(found["runners_up"]) == 4
+            assert found["margin"] == pytest.approx(found["score"] - found["runners_up"][0][1], abs=1e-4)
+        assert run(["recall", str(folder_), "Lnd 3", "capital"]) == 1
+        assert "did you mean 'Land 3'" in capsys.readouterr().err
+    assert run(["recall", str(compiled.path), "Land 0", "capital"]) == 0
+    assert capsys.readouterr().out.splitlines()[::2] == ["Town 0", "asked as 'The capital of Land 0 is'"]
+    found = fw.recall_compiled(compiled.path, " Land 0", "capital", 1)
+    assert (found.prompt, found.runners_up) == ("The capital of Land 0 is", ())
+    with pytest.raises(SettingError):
+        fw.recall_compiled(compiled.path, "Land 0", "capital", 0)
+
+
+def test_verify_makes_the_whole_certificate_again(compiled, table, tmp_path, capsys):
+    assert run(["verify", str(compiled.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    before = json.loads((compiled.path / "certificate.json").read_text())
+    assert {**found, "seconds": 0} == {**before, "seconds": 0}
+    assert run(["verify", str(compiled.path)]) == 0
+    assert "36 facts in 42 prompts" in capsys.readouterr().out
+    assert run(["verify", str(compiled.path), "--noise", "0.1"]) == 1
+    assert "leave out --noise" in capsys.readouterr().err
+    other = fw.FactTable.from_rows([ROWS[0], (*ROWS[1][:2], "Town 5"), ROWS[-1]])
+    c = fw.verify_compiled(compiled.path, other)
+    assert (c.facts, c.asked, c.n_missed) == (3, 3, 1)
+    assert [(m.answered, m.expected) for m in c.missed] == [("Town 1", "Town 5")]
+    currencies = fw.verify_compiled(compiled.path, table.select("currency"))
+    assert (currencies.asked, currencies.recall) == (30, 1.0)
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        fw.verify_compiled(compiled.path, fw.FactTable.from_rows([("Land 1", "capitol", "Town 1")]))
+    with pytest.raises(FactsError, match="never stored"):
+        fw.verify_compiled(compiled.path, fw.FactTable.from_rows([("a", "b", "c"), ("d", "b", "c")]))
+    with pytest.raises(FactsError, match="none that the model can give"):
+        fw.verify_compiled(compiled.path, fw.FactTable.from_rows([("Land 1", "capital", "Lyon")]))
+
+
+def test_each_kind_says_what_the_other_is_for(compiled, stored, tmp_path, capsys):
+    with pytest.raises(
+        FileFormatError, match=r"language model that 'factweights compile' wrote.*load_memory"
+    ):
+        fw.Bundle.load(compiled.path)
+    for call in (
+        lambda: fw.explain(stored, "Land 0", "capital"),
+        lambda: fw.ablate(stored),
+        lambda: fw.edit_compiled(stored, set=[ROWS[0]]),
+        lambda: fw.recall_compiled(stored, "Land 0", "capital"),
+        lambda: fw.verify_compiled(stored),
+    ):
+        with pytest.raises(
+            FileFormatError, match=r"memory that 'factweights store' wrote.*factweights recall"
+        ):
+            call()
+    assert run(["explain", str(stored), "Land 0", "capital"]) == 1
+    assert "ask it with factweights recall" in capsys.readouterr().err
+    assert run(["onnx", str(stored), "--out", str(tmp_path / "x.onnx")]) == 1
+    assert "with factweights compile" in capsys.readouterr().err
+
+
+def test_the_memory_of_either_folder_is_loaded(compiled, stored):
+    assert fw.load_memory(stored).hash == fw.Bundle.load(stored).memory.hash
+    assert fw.load_memory(compiled.path).hash == fw.load_memory(compiled.path / "memory.safetensors").hash
+    with pytest.raises(FileNotFoundError, match="no memory file"):
+        fw.load_memory(compiled.path.parent)
+
+
+def test_both_kinds_are_edited_by_one_command(compiled, stored, tmp_path, capsys):
+    for i, folder_ in enumerate((compiled.path, stored)):
+        out = str(tmp_path / str(i))
+        assert (
+            run(["edit", str(folder_), "--set", "Land 0", "capital", "Town 5", "--out", out, "--json"]) == 0
+        )
+        assert json.loads(capsys.readouterr().out)["changed"] == 1
+        assert run(["recall", out, "Land 0", "capital", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["answer"] == "Town 5"

@@ -45,7 +45,9 @@ _HOMES = {
         "compile_table",
         "edit_compiled",
         "explain",
+        "recall_compiled",
         "to_onnx",
+        "verify_compiled",
     ),
     "factweights.facts": ("Associations", "FactTable", "RecallTask", "minilm_embeddings"),
     "factweights.memories": (
@@ -144,7 +146,9 @@ if TYPE_CHECKING:
     from factweights.export import compile_table as compile_table
     from factweights.export import edit_compiled as edit_compiled
     from factweights.export import explain as explain
+    from factweights.export import recall_compiled as recall_compiled
     from factweights.export import to_onnx as to_onnx
+    from factweights.export import verify_compiled as verify_compiled
     from factweights.facts import Associations as Associations
     from factweights.facts import FactTable as FactTable
     from factweights.facts import RecallTask as RecallTask

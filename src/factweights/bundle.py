@@ -56,6 +56,14 @@ BUNDLE = Kind(
     (FORMAT,),
     "Bundle.save",
     frozenset({MEMORY, FACTS, CERTIFICATE}),
+    others=(
+        (
+            "factweights.json",
+            "it is a language model that 'factweights compile' wrote; ask it with factweights recall and "
+            "explain (fw.recall_compiled, fw.explain), check it with factweights verify "
+            "(fw.verify_compiled), or load its memory alone with fw.load_memory",
+        ),
+    ),
 )
 
 
@@ -80,7 +88,8 @@ class Recalled:
             when the fact is recalled, infinite where there is only one answer to give.
         expected: the answer that was stored, where it has a name.
         runners_up: the answers that follow ``answer``, best first, with their scores.
-        score: the score of ``answer``, its inner product with the memory's output.
+        score: the score of ``answer``: its inner product with the memory's output, or its logit.
+        prompt: what a language model was asked; None for a memory, which is given a key.
     """
 
     subject: str
@@ -90,6 +99,7 @@ class Recalled:
     expected: str | None
     runners_up: tuple[tuple[str, float], ...]
     score: float
+    prompt: str | None = None
 
     @property
     def correct(self) -> bool:

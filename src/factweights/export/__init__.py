@@ -7,6 +7,7 @@ from factweights.export.compiling import Compiled, compile_table
 from factweights.export.explaining import Explanation, explain
 from factweights.export.folder import is_compiled
 from factweights.export.onnx import OnnxModel, to_onnx
+from factweights.export.recalling import recall_compiled, verify_compiled
 
 __all__ = [
     "Ablation",
@@ -20,5 +21,7 @@ __all__ = [
     "edit_compiled",
     "explain",
     "is_compiled",
+    "recall_compiled",
     "to_onnx",
+    "verify_compiled",
 ]

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from factweights.errors import SettingError
 from factweights.export import real
 from factweights.export.folder import Settings
-from factweights.export.names import TEMPLATES, Prompts, Vocabulary, fill, make_tokenizer, prompts_of
+from factweights.export.names import TEMPLATES, UNK, Prompts, Vocabulary, fill, make_tokenizer, prompts_of
 from factweights.facts import FactTable
 from factweights.progress import OnProgress
 
@@ -140,6 +140,24 @@ def said_of(left: dict[str, int]) -> str:
     names = ", ".join(f"{r!r} ({n:,})" for r, n in list(left.items())[:5])
     more = f" and {len(left) - 5:,} more" if len(left) > 5 else ""
     return f"no template given asks for {names}{more}"
+
+
+def expected_of(settings: Settings, table: FactTable, subject: str, relation: str) -> str:
+    """What a compiled model should say: the stored answer, or ``<unk>`` where it stores that there is none.
+
+    Raises:
+        UnknownNameError: no such subject or relation; or no such fact, and absence is not stored.
+    """
+    stored = getattr(settings, "absence", False)
+    known = {(s, r) for s, r, _ in table}
+    if (
+        stored
+        and (subject, relation) not in known
+        and subject in settings.subjects
+        and relation in settings.relations
+    ):
+        return UNK
+    return table.lookup(subject, relation)
 
 
 def asked_as(

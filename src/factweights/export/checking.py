@@ -118,10 +118,14 @@ def check_model(
     layout: Layout,
     templates: Sequence[str],
     *,
+    whole: FactTable | None = None,
     seed: int = 0,
     tell: OnProgress = silent,
 ) -> ModelCertificate:
-    """Load the folder as anybody would and ask for every fact in every template."""
+    """Load the folder as anybody would and ask for every fact in every template.
+
+    ``whole`` are all its facts, where ``table`` is a part of them or has other answers.
+    """
     begun = time.perf_counter()
     model, tokenizer = real.load(folder)
     asked = ask_all(model, tokenizer, vocabulary, table, templates, tell)
@@ -141,7 +145,7 @@ def check_model(
         min_probability=float(np.exp(asked.min_log_probability)),
         templates=asked.templates,
         noise=_noise(model, table, vocabulary, seed),
-        unknown=_unknown(model, table, vocabulary, seed),
+        unknown=_unknown(model, whole or table, vocabulary, seed),
         n_missed=len(wrong),
         missed=tuple(
             _missed(table, vocabulary, int(i), int(asked.best[i]), float(asked.margin[i]))

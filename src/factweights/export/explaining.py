@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from factweights.errors import SettingError
-from factweights.export.asking import asked_as
+from factweights.export.asking import asked_as, expected_of
 from factweights.export.folder import Settings
 from factweights.export.opening import open_compiled
 from factweights.facts.cells import text
@@ -102,8 +102,9 @@ def explain(
         raise SettingError(f"top is how many answers to list, at least 1; got {top}")
     opened = open_compiled(path, attention="eager")
     settings, model, tokenizer = opened.settings, opened.model, opened.tokenizer
-    expected = opened.table.lookup(subject, relation)
-    said, ids = asked_as(tokenizer, settings, text(subject), text(relation), prompt)
+    pair = text(subject), text(relation)
+    expected = expected_of(settings, opened.table, *pair)
+    said, ids = asked_as(tokenizer, settings, *pair, prompt)
     return _taken_apart(model, settings, ids, said, expected, top)
 
 

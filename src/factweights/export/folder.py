@@ -104,6 +104,13 @@ COMPILED = Kind(
     (FORMAT,),
     "'factweights compile --out'",
     frozenset({WEIGHTS, FACTS, CERTIFICATE, MAP, MEMORY, CARD, "config.json"}),
+    others=(
+        (
+            "manifest.json",
+            "it is a memory that 'factweights store' wrote, no language model; ask it with factweights "
+            "recall (Bundle.load), or make a model of its facts.csv with factweights compile",
+        ),
+    ),
 )
 
 

@@ -51,6 +51,7 @@ class Kind:
         format: likewise; earlier ones that are still read come after the present one.
         writer: what wrote it, for errors.
         needed: files that there must be.
+        others: manifests of other kinds, with what to say of a folder that has such a one instead.
     """
 
     what: str
@@ -59,6 +60,7 @@ class Kind:
     format: tuple[str, ...]
     writer: str
     needed: frozenset[str] = frozenset()
+    others: tuple[tuple[str, str], ...] = ()
 
 
 def sealed(manifest: Manifest) -> dict[str, Any]:
@@ -111,6 +113,9 @@ def _read(path: Path, kind: Kind, model: type[M]) -> tuple[M, dict[str, Any]]:
         raise FileNotFoundError(f"no folder at {path}")
     where = path / kind.name
     if not where.is_file():
+        for other, said in kind.others:
+            if (path / other).is_file():
+                raise FileFormatError(f"{path} has no {kind.name}: {said}")
         raise FileFormatError(
             f"{path} has no {kind.name}: not a {kind.what}; give a folder that {kind.writer} wrote"
         )
