@@ -1,5 +1,8 @@
 """ExactLinear and what it stands on, against independent solvers and plain references."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,10 +12,12 @@ from scipy.optimize import linprog, minimize_scalar
 
 import factweights as fw
 from factweights import theory
-from factweights.certificates import Witness, margin_bound, margins, verify
+from factweights.certificates import Witness, bound_margins, margin_bound, margins, verify
 from factweights.errors import SettingError, ShapeError
 from factweights.methods.cone import ConeLoss
 from factweights.methods.whiten import Whitened
+
+BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "certificates.py"
 
 
 def constraint_rows(facts: fw.Associations) -> np.ndarray:
@@ -204,8 +209,137 @@ def test_bad_settings_say_what_and_what_to_do():
 
 
 def test_long_work_says_where_it_stands(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("factweights.methods.exact_linear.REPORT_EVERY", 0.0)
+    monkeypatch.setattr("factweights.methods.exact_solve.REPORT_EVERY", 0.0)
     heard: list[str] = []
     facts = fw.Associations.spherical(100, 32, seed=0)
     fw.ExactLinear().store(facts, on_progress=lambda p: heard.append(p.text))
     assert heard[-1].startswith("100 of 100 facts right")
+
+
+# -- verdicts that hold --------------------------------------------------------------------------------------
+
+
+def test_a_small_direction_decides():
+    """One key direction is 2.5e-6 of the other: white coordinates without it refuted what can be stored."""
+    keys = torch.tensor([[1.0, 0.0], [1.0, 5e-6]]).double()
+    facts = fw.Associations.from_tensors(keys, torch.eye(2).double(), torch.tensor([0, 1]))
+    solution = fw.ExactLinear().solve(facts)
+    assert solution.storable
+    assert verify(solution.memory, facts).n_proved == 2
+
+
+@pytest.mark.parametrize(("n", "gap"), [(20_000, 1e-2), (20_000, 1e-3), (2_000, 1e-4)])
+def test_two_facts_against_thousands_decide(n: int, gap: float):
+    rng, d = np.random.default_rng(0), 8
+    K = np.zeros((n, d))
+    K[:, 0] = rng.choice([-1, 1], n) * 10
+    K[:, 1:7] = rng.standard_normal((n, 6)) * 0.3
+    t = (K[:, 0] > 0).astype(int)
+    K[-2:] = 0
+    K[-2:, 1] = 1
+    K[-2:, 7] = gap / 2, -gap / 2
+    t[-2:] = 1, 0
+    facts = fw.Associations.from_tensors(K, np.array([[0.0, -1.0], [0.0, 1.0]]), t)
+    solution = fw.ExactLinear().solve(facts)
+    assert solution.storable
+    assert verify(solution.memory, facts).n_proved == n
+
+
+@pytest.mark.parametrize("ratio", [1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("seed", range(5))
+def test_refuted_or_stored_whatever_the_scale_of_a_direction(seed: int, ratio: float):
+    """Scaling one coordinate of all keys changes no answer, and no verdict above the tolerance."""
+    plain = fw.Associations.spherical(24 + 4 * seed, 6, outputs=4, seed=seed)
+    scaled = fw.Associations(plain.keys * torch.tensor([1, 1, 1, 1, 1, ratio]), plain.values, plain.targets)
+    assert fw.ExactLinear().solve(scaled).storable == fw.ExactLinear().solve(plain).storable
+
+
+@pytest.mark.parametrize("family", ["spherical", "gaussian", "spiked"])
+def test_refutations_hold_in_the_given_coordinates(family: str):
+    """Documented: at most 1e-6 of a typical constraint of the witness, rounding included."""
+    for seed in range(12):
+        facts = fw.Associations.random(family, 30 + 5 * seed, 4 + seed % 3, outputs=3 + seed % 9, seed=seed)
+        solution = fw.ExactLinear(stop="first").solve(facts)
+        if solution.storable is False:
+            bound = bound_margins(facts, solution.witness)
+            assert bound.relative <= 1e-6
+            assert solution.relative_bound == bound.relative
+            w = solution.witness
+            away = (facts.values[facts.targets[w.row]] - facts.values[w.col]).norm(dim=1)
+            typical = float((w.weight * away * facts.keys[w.row].norm(dim=1)).sum() / w.weight.sum())
+            assert margin_bound(facts, w) <= 1e-6 * typical
+
+
+def test_equal_values_are_refuted_at_once():
+    """A value that another output has too ties, whether or not that output is anybody's answer."""
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        K, V = rng.standard_normal((4, 5)), rng.standard_normal((10, 5))
+        V[9] = V[0]
+        facts = fw.Associations.from_tensors(K, V, np.arange(4))
+        solution = fw.ExactLinear(stop="first").solve(facts)
+        assert (solution.storable, solution.evaluations) == (False, 0)
+        assert solution.reason == "value 9 equals value 0, the answer of fact 0"
+        if seed % 40 == 35:
+            assert verify(solution.memory, facts).refuted
+            c = verify(fw.ExactLinear().solve(facts).memory, facts)
+            assert c.recall == 0.75  # the other three are stored all the same
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("zero key", "key 2 is zero"),
+        ("equal keys", "facts 1 and 3 have the same key and different answers, 1 and 3"),
+        ("longer key", "facts 1 and 3 have keys of one direction and different answers, 1 and 3"),
+        ("between", "value 2, the answer of fact 2, lies between values 0 and 5"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_contradictions_are_found_at_once_and_said(change: str, reason: str, dtype: torch.dtype):
+    facts = fw.Associations.gaussian(5, 4, outputs=6, assignment="balanced", seed=1)
+    keys, values = facts.keys.clone(), facts.values.clone()
+    if change == "zero key":
+        keys[2] = 0
+    elif change == "equal keys":
+        keys[3] = keys[1]
+    elif change == "longer key":
+        keys[3] = 3.7 * keys[1]
+    else:
+        values[2] = 0.3 * values[0] + 0.7 * values[5]
+    facts = fw.Associations(keys.to(dtype), values.to(dtype), facts.targets)
+    if dtype == torch.float32 and change in ("longer key", "between"):
+        return  # rounded to float32 they contradict each other no longer exactly
+    solution = fw.ExactLinear(stop="first").solve(facts)
+    assert (solution.storable, solution.evaluations) == (False, 0)
+    assert solution.reason.startswith(reason)
+    assert solution.witness is not None
+    assert bound_margins(facts, solution.witness).refutes
+
+
+def test_what_only_looks_like_a_contradiction_is_stored():
+    facts = fw.Associations.gaussian(6, 4, outputs=5, seed=3)
+    keys, values = facts.keys.clone(), facts.values.clone()
+    keys[1] = -keys[0]  # opposite keys
+    values[1] = 2 * values[0]  # one direction, but not between others
+    keys[3], targets = 2 * keys[2], facts.targets.clone()
+    targets[3] = targets[2]  # one direction and one answer
+    assert fw.ExactLinear().solve(fw.Associations(keys, values, targets)).storable
+
+
+def test_one_output_is_stored_and_said():
+    solution = fw.ExactLinear().solve(fw.Associations.gaussian(3, 2, outputs=1, seed=0))
+    assert solution.storable
+    assert "nothing can be confused" in solution.reason
+
+
+def test_certificates_against_exact_rationals_and_highs():
+    """A short run of benchmarks/certificates.py; the lab log has the whole one."""
+    spec = importlib.util.spec_from_file_location("certificates_benchmark", BENCHMARK)
+    assert spec is not None
+    assert spec.loader is not None
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    found = benchmark.campaign(4, tell=lambda _: None)
+    assert (found["wrong"], found["undecided"]) == (0, 0)
+    assert min(found["storable"], found["refuted"]) > 10

@@ -27,7 +27,9 @@ class Whitened:
         keys: ``(N, r_in)`` with r_in the rank of the keys.
         values: ``(M, r_out)``, centred, with r_out the rank of the centred values.
         targets: as given.
-        from_keys, from_values: the changes of coordinates, ``keys = given keys @ from_keys``.
+        from_keys, from_values: the changes of coordinates, ``keys = given keys / lengths @ from_keys``.
+        lengths: ``(N,)`` what the given keys were divided by, 1 but in :meth:`whole`.
+        dropped: whether directions were left out beyond what rounding asks for.
     """
 
     keys: Float[Tensor, "n r_in"]
@@ -35,14 +37,34 @@ class Whitened:
     targets: Int[Tensor, " n"]
     from_keys: Float[Tensor, "d_in r_in"]
     from_values: Float[Tensor, "d_out r_out"]
+    lengths: Float[Tensor, " n"]
+    dropped: bool
 
     @classmethod
     def of(cls, facts: Associations) -> "Whitened":
-        """Whiten ``facts`` in float64."""
+        """Whiten ``facts`` in float64, without directions shorter than 1e-5 of the longest."""
         keys, values = facts.keys.double(), facts.values.double()
         values = values - values.mean(0)
-        from_keys, from_values = _whitener(keys), _whitener(values)
-        return cls(keys @ from_keys, values @ from_values, facts.targets, from_keys, from_values)
+        (from_keys, one), (from_values, other) = _whitener(keys), _whitener(values)
+        white = keys @ from_keys, values @ from_values
+        return cls(*white, facts.targets, from_keys, from_values, torch.ones_like(keys[:, 0]), one or other)
+
+    @classmethod
+    def whole(cls, facts: Associations) -> "Whitened":
+        """Whiten with every key at length 1 and every direction kept that float64 can tell from rounding.
+
+        Which facts a matrix stores does not depend on the keys' lengths. For ill-scaled keys, where
+        :meth:`of` drops directions that decide.
+        """
+        keys, values = facts.keys.double(), facts.values.double()
+        size = keys.abs().amax(1, keepdim=True)
+        size = torch.where(size > 0, size, 1.0)
+        lengths = (keys / size).norm(dim=1) * size[:, 0]
+        lengths = torch.where(lengths > 0, lengths, 1.0)
+        keys, values = keys / lengths[:, None], values - values.mean(0)
+        from_keys, from_values = _whole_whitener(keys), _whole_whitener(values)
+        white = keys @ from_keys, values @ from_values
+        return cls(*white, facts.targets, from_keys, from_values, lengths, False)
 
     def to(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         """(keys, values, targets) in a working dtype."""
@@ -64,10 +86,25 @@ class Whitened:
         return torch.linalg.pinv(self.from_values) @ W.double() @ torch.linalg.pinv(self.from_keys).T
 
 
-def _whitener(x: Tensor) -> Tensor:
-    """T with x T of unit covariance on the span of the rows, scaled to rows of mean squared norm 1."""
+def _whitener(x: Tensor) -> tuple[Tensor, bool]:
+    """T with x T of unit covariance on the span of the rows, scaled to rows of mean squared norm 1.
+
+    And whether a direction was left out that is longer than the rounding of xᵀx.
+    """
     e, U = torch.linalg.eigh(x.T @ x)
-    kept = e > RANK_TOLERANCE * e.max().clamp_min(torch.finfo(x.dtype).tiny)
+    top = e.max().clamp_min(torch.finfo(x.dtype).tiny)
+    kept = e > RANK_TOLERANCE * top
+    if not kept.any():
+        return x.new_zeros(x.shape[1], 1), False
+    T = U[:, kept] * (len(x) / (e[kept] * kept.sum())).sqrt()
+    # xᵀx tells directions below 1e-8 from rounding no more: singular values do
+    return T, not kept.all() and int(torch.linalg.matrix_rank(x)) > int(kept.sum())
+
+
+def _whole_whitener(x: Tensor) -> Tensor:
+    """As :func:`_whitener` by singular values, which tell directions of 1e-14 of the longest from none."""
+    _, s, Vt = torch.linalg.svd(x, full_matrices=False)
+    kept = s > 4 * max(x.shape) * torch.finfo(x.dtype).eps * s.max()
     if not kept.any():
         return x.new_zeros(x.shape[1], 1)
-    return U[:, kept] * (len(x) / (e[kept] * kept.sum())).sqrt()
+    return Vt[kept].T * (len(x) / kept.sum()).sqrt() / s[kept]
