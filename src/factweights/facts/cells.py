@@ -43,12 +43,12 @@ def text(value: object) -> str:
     Raises:
         FactsError: lists, bytes and other things that are no cell; NUL and lone surrogates.
     """
+    value = value if isinstance(value, str) else _unwrapped(value)
     if isinstance(value, str):
         out = str.__str__(value)
+    elif missing(value):
+        return ""
     else:
-        value = _unwrapped(value)
-        if missing(value):
-            return ""
         out = _shown(value)
     if "\0" in out:
         raise FactsError(f"the cell {out[:60]!r} holds a NUL character; remove it")
@@ -63,7 +63,12 @@ def text(value: object) -> str:
 
 def missing(value: object) -> bool:
     """Whether a library means by this value that there is none."""
+    if isinstance(value, str):
+        return False
     if value is None or value is np.ma.masked:
+        return True
+    value = _unwrapped(value)
+    if value is None:
         return True
     if isinstance(value, decimal.Decimal):
         return value.is_nan()  # a signalling NaN cannot be compared
@@ -149,6 +154,8 @@ def _shown(value: Any) -> str:
     pandas = type(value).__module__.startswith("pandas")
     if isinstance(value, np.datetime64):
         return instant(value)
+    if isinstance(value, (np.float16, np.float32, np.float64)):
+        return str(float(str(value)))  # the digits that its type needs, as Python sets them out
     if isinstance(value, np.timedelta64):
         return _span(value)
     if isinstance(value, datetime.datetime):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from factweights.errors import FileFormatError
 from factweights.facts.cells import text
@@ -42,8 +43,7 @@ class Dialect:
         return re.compile(rf"{space}{q}((?:[^{q}]++|{q}{q})*+){q}{space}|(?!{space}{q})([^{d}\r\n]*+)")
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """Cells of one record.
 
     Attributes:
@@ -203,7 +203,8 @@ def split(record: str, dialect: Dialect, strict: bool = False) -> list[str] | No
 
 
 def _filled(cells: list[str]) -> bool:
-    return any(c and not c.isspace() for c in cells)  # spreadsheets leave rows of commas at the end
+    # Spreadsheets leave rows of commas at the end.
+    return any(c and not c.isspace() for c in cells)
 
 
 # -- which delimiter ---------------------------------------------------------------------------------------
@@ -278,7 +279,7 @@ def _without_headers(rows: list[Record], head: Record | None, notes: list[str]) 
     if head is None:
         return rows
     wanted = [text(c) for c in head.cells]
-    again = [r for r in rows if len(r.cells) == len(wanted) and [text(c) for c in r.cells] == wanted]
+    again = [r for r in rows if wanted[0] in r.cells[0] and [text(c) for c in r.cells] == wanted]
     if again:
         lines = ", ".join(str(r.line) for r in again[:5]) + (", …" if len(again) > 5 else "")
         notes.append(f"the header stands there again in line {lines}: joined files")

@@ -49,7 +49,7 @@ def triples(sheet: Sheet, *, wide: bool | None = None, columns: Mapping[str, str
     if wide:
         return _wide(sheet, found)
     given = {role: found[role] for role in columns}
-    if len(found) == len(ROLES) and (len(given) == len(ROLES) or _plain(sheet, found)):
+    if len(found) == len(ROLES) and (given or _plain(sheet, found)):
         return _long(sheet, found)
     if (facts := _known(sheet, given)) is not None:
         return facts
@@ -203,22 +203,24 @@ def _looks_wide(sheet: Sheet, found: dict[str, Column], columns: dict[str, str])
     if len(names) < 2:
         return False
     plain = [i for i in range(len(names)) if not _holds_others(sheet, i)]
-    if len(plain) == len(ROLES) and "subject" not in found and not _no_relation(sheet, plain[1]):
+    if len(plain) == len(ROLES) and "subject" not in found and not _no_facts(sheet, plain[1:]):
         _relations(sheet, plain[0])  # a column without a name is worth saying first
         raise _ask(sheet, [names[i] for i in plain])
     return True
 
 
-def _no_relation(sheet: Sheet, second: int) -> bool:
-    """Whether the types of the cells say that the second column is no relation: a gap, numbers, dates."""
+def _no_facts(sheet: Sheet, columns: list[int]) -> bool:
+    """Whether the cells say that these are no relations and answers: gaps, or relations that are no text."""
     if not sheet.typed:
         return False
-    values = sheet.cells(second)
-    return any(missing(v) for v in values) or any(type(v).__name__ not in ("str", "str_") for v in values)
+    values = sheet.cells(columns[0])
+    return any(missing(v) for i in columns for v in sheet.cells(i)) or any(
+        type(v).__name__ not in ("str", "str_") for v in values
+    )
 
 
 def _ask(sheet: Sheet, names: list[str]) -> FactsError:
-    a, b, c = names
+    a, b, c = (n[:60] for n in names)
     header = "header=False (--no-header) if the first line is a fact as well; " if not sheet.typed else ""
     return FactsError(
         f"{sheet.source} has the three columns {_listed(names)}, which may be facts or relations; say "
@@ -347,4 +349,4 @@ def _lacking(sheet: Sheet, found: dict[str, Column]) -> FactsError:
 
 def _listed(names: list[str]) -> str:
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(repr(n) for n in names[:8]) + more
+    return ", ".join(repr(n[:60]) for n in names[:8]) + more

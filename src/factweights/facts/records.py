@@ -12,6 +12,7 @@ from factweights.facts.sheet import Sheet, names, records_sheet
 
 Numbered = list[tuple[int, Any]]
 _SPACE = " \t\r\n\ufeff"
+_TERM_KEYS = {"value", "type", "xml:lang", "datatype"}
 _FORM = '{"subject": …, "relation": …, "answer": …}'
 
 
@@ -133,7 +134,9 @@ def _sparql(path: Path, document: dict[str, Any]) -> Sheet | None:
 
 def _value(cell: Any) -> Any:
     """What a SPARQL result says of a variable."""
-    return cell["value"] if isinstance(cell, dict) and "value" in cell and "type" in cell else cell
+    return (
+        cell["value"] if isinstance(cell, dict) and {"value", "type"} <= cell.keys() <= _TERM_KEYS else cell
+    )
 
 
 def _split(path: Path, document: dict[str, Any]) -> Sheet | None:
@@ -205,14 +208,13 @@ def _rows(path: Path, unit: str, found: Numbered, header: bool, form: str) -> Sh
             f"{path} holds objects by name ({keyed!r}, …), which may be subjects or relations; write a list "
             f"of objects, {_FORM}"
         )
-    verbose = [(i, {k: _value(v) for k, v in r.items()}) for i, r in found]
-    return records_sheet(str(path), unit, exploded(verbose), form)
+    return records_sheet(str(path), unit, exploded(found), form)
 
 
 def _mapping(found: Numbered) -> str | None:
     """The first key of a lone object of objects, such as {"France": {"capital": "Paris"}, …}."""
     record = found[0][1]
-    inner = list(record.values())
+    inner = [_value(v) for v in record.values()]
     plain = len(inner) > 1 and all(
         isinstance(v, dict) and not any(_deep(x) for x in v.values()) for v in inner
     )
@@ -253,7 +255,10 @@ def _must_be_even(path: Path, unit: str, rows: Numbered, width: int) -> None:
 
 
 def exploded(records: Iterable[tuple[int, Mapping[Any, Any]]]) -> Numbered:
-    """Records of several facts as one record for each: MQuAKE's rewrites, T-REx's triples."""
+    """Records of several facts as one record for each: MQuAKE's rewrites, T-REx's triples.
+
+    What SPARQL says of a value beside it (its type, its language) is left out.
+    """
     out: Numbered = []
     for i, record in records:
         parts = [
@@ -262,7 +267,7 @@ def exploded(records: Iterable[tuple[int, Mapping[Any, Any]]]) -> Numbered:
             if isinstance(record.get(key), list) and all(isinstance(p, Mapping) for p in record[key])
         ]
         if not parts or not parts[0][1]:
-            out.append((i, record))
+            out.append((i, {k: _value(v) for k, v in record.items()}))
             continue
         key, found = parts[0]
         out += [(i, dict(p) if key == "triples" else {**record, key: p}) for p in found]
