@@ -83,7 +83,7 @@ def test_every_command_reads_a_table_with_the_same_options(cli, odd, tmp_path):
     assert code == 0, err
     assert cli("recall", folder, "France", "capital")[1].startswith("Besançon")
     assert "three columns" in cli("transformer", "--table", odd, "--encoding", "cp1252")[2]
-    code, _, err = cli("transformer", "--table", odd, *OPTIONS, "--json", "--method", "fit")
+    code, _, err = cli("transformer", "--table", odd, *OPTIONS, "--json", "--method", "attention-only")
     assert code == 0, err
     code, _, err = cli("dynamics", "--table", odd, *OPTIONS, "--json", "--noise", 1)
     assert code == 0, err
