@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factweights.errors import FactsError, MissingExtraError, SettingError, some
+from factweights.export.decoding import BOS, EOS, PROBE, UNK, decoder
+from factweights.export.words import is_word, pattern, splitter, words
 from factweights.facts import FactTable
 
-PAD, BOS, EOS, UNK = "<pad>", "<s>", "</s>", "<unk>"
+PAD = "<pad>"
 SPECIAL = (PAD, BOS, EOS, UNK)
 TEMPLATES = ("{subject} {relation}", "The {relation} of {subject} is")
-_WORDS = re.compile(r"\w+|[^\w\s]+")  # as the Whitespace pre-tokenizer splits
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,14 @@ class Vocabulary:
     Attributes:
         tokens: every token once: special ones, relations, subjects, answers, words of the templates.
         subjects, relations, answers: names, in the order of their codes and slots.
+        words: of the templates.
     """
 
     tokens: tuple[str, ...]
     subjects: tuple[str, ...]
     relations: tuple[str, ...]
     answers: tuple[str, ...]
+    words: tuple[str, ...] = ()
 
     @cached_property
     def ids(self) -> dict[str, int]:
@@ -43,6 +47,21 @@ class Vocabulary:
     def of(self, names: Iterable[str]) -> list[int]:
         """Ids of names."""
         return [self.ids[name] for name in names]
+
+    @cached_property
+    def ending(self) -> tuple[str, ...]:
+        """Answers that are words of templates too: a prompt may end with one, so </s> cannot follow it."""
+        return tuple(sorted({*self.answers}.intersection(self.words).difference(self.subjects, self.relations)))
+
+    @cached_property
+    def plain_answers(self) -> tuple[str, ...]:
+        """Answers that are nothing else."""
+        others = {*self.subjects, *self.relations, *self.words}
+        return tuple(a for a in self.answers if a not in others)
+
+    def answers_among(self, role: str) -> tuple[str, ...]:
+        """Answers that are subjects, or relations, too."""
+        return tuple(sorted({*self.answers}.intersection(getattr(self, f"{role}s"))))
 
     @classmethod
     def build(
@@ -65,9 +84,10 @@ class Vocabulary:
                 f"{len(both)} names are both a subject and a relation ({some(both)}); a prompt cannot tell "
                 "which is meant: rename one, as in 'capital of'"
             )
-        words = [w for t in templates for w in _WORDS.findall(re.sub(r"\{\w+\}", " ", t))]
+        said = _merged((), [w for t in templates for w in words(re.sub(r"\{\w+\}", " ", t))])
         before = SPECIAL if old is None else old.tokens
-        return cls(_merged(before, [*relations, *subjects, *answers, *words]), subjects, relations, answers)
+        tokens = _merged(before, [*relations, *subjects, *answers, *said, PROBE])
+        return cls(tokens, subjects, relations, answers, said)
 
 
 def _merged(old: Iterable[str], new: Iterable[str]) -> tuple[str, ...]:
@@ -75,13 +95,14 @@ def _merged(old: Iterable[str], new: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
-    """Refuse templates that do not name the subject exactly once and the relation at most once.
+    """Templates in Unicode NFC; refuses those that do not name the subject once and the relation at most once.
 
     Raises:
         SettingError: there is one, or there are none.
     """
     if not templates:
         raise SettingError("no template; give at least one, as in 'The {relation} of {subject} is'")
+    templates = [unicodedata.normalize("NFC", t) for t in templates]
     for t in templates:
         if t.count("{subject}") != 1 or t.count("{relation}") > 1 or "{" in re.sub(r"\{(\w+)\}", _known, t):
             raise SettingError(
@@ -95,26 +116,26 @@ def _known(match: re.Match[str]) -> str:
     return "" if match[1] in ("subject", "relation") else match[0]
 
 
-def make_tokenizer(vocabulary: Vocabulary, known: Iterable[str]) -> Any:
+def make_tokenizer(vocabulary: Vocabulary, known: Iterable[str], templates: Sequence[str] = ()) -> Any:
     """A word-level tokenizer that takes each of ``known`` as one token, the longest first.
-
-    ``<unk>`` is an answer like any other, not a special token that decoding would leave out.
 
     Raises:
         MissingExtraError: transformers is not installed.
     """
     try:
-        from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+        from tokenizers import AddedToken, Tokenizer, models, normalizers, processors
         from transformers import PreTrainedTokenizerFast
     except ImportError as e:
         raise MissingExtraError("compiling a table", "hf") from e
-    tokenizer = Tokenizer(models.WordLevel(vocabulary.ids, unk_token=UNK))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
-    # A space before every token, or a pipeline would write an answer onto the last word of the prompt.
-    tokenizer.decoder = decoders.Replace(Regex(r"\A(?=.)"), " ")  # pyright: ignore[reportAttributeAccessIssue]
-    longer = [name for name in known if _WORDS.findall(name) != [name]]
-    tokenizer.add_tokens([AddedToken(name, single_word=True, normalized=False) for name in longer])
-    tokenizer.post_processor = processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer: Any = Tokenizer(models.WordLevel(vocabulary.ids, unk_token=UNK))
+    tokenizer.normalizer = normalizers.NFC()  # as the table's own names
+    tokenizer.pre_tokenizer = splitter(pattern(_not_plain(known)))
+    names = {*vocabulary.subjects, *vocabulary.relations, *vocabulary.answers}
+    tokenizer.decoder = decoder(templates, names, vocabulary.ending)
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in (PAD, BOS)])
+    # Not special to this layer, or the decoder would not see them; see decoding.py
+    tokenizer.add_tokens([AddedToken(t, special=False, normalized=False) for t in (EOS, UNK)])
+    tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A", special_tokens=[(BOS, vocabulary.ids[BOS])]
     )
     return PreTrainedTokenizerFast(
@@ -122,9 +143,16 @@ def make_tokenizer(vocabulary: Vocabulary, known: Iterable[str]) -> Any:
         bos_token=BOS,
         eos_token=EOS,
         pad_token=PAD,
+        unk_token=UNK,
         padding_side="left",
         clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
     )
+
+
+def _not_plain(names: Iterable[str]) -> list[str]:
+    """Names that are no single word of a script with spaces: the others are found anyway."""
+    return [name for name in names if not is_word(name)]
 
 
 @dataclass(frozen=True)
@@ -179,19 +207,23 @@ def prompts_of(
 def tokenize(vocabulary: Vocabulary, table: FactTable, templates: Sequence[str]) -> tuple[Any, list[Prompts]]:
     """A tokenizer under which every prompt of every template shows its subject and its relation.
 
-    Answers of several words are tokens too, unless that would swallow a subject or a relation.
+    Answers of several words are tokens too, but for those that would swallow a subject or a relation.
 
     Raises:
         FactsError: prompts whose names run into other names.
     """
-    asked = (*vocabulary.subjects, *vocabulary.relations)
-    lost: list[str] = []
-    for known in ((*asked, *vocabulary.answers), asked):
-        tokenizer = make_tokenizer(vocabulary, known)
+    asked = {*vocabulary.subjects, *vocabulary.relations}
+    known = {*asked, *vocabulary.answers}
+    while True:
+        tokenizer = make_tokenizer(vocabulary, known, templates)
         found = [prompts_of(tokenizer, vocabulary, table, t) for t in templates]
         lost = [text for _, few in found for text in few]
         if not lost:
             return tokenizer, [prompts for prompts, _ in found]
+        among = {vocabulary.tokens[i] for ids in tokenizer(lost).input_ids for i in ids}
+        if not (swallowing := _not_plain(known.intersection(among) - asked)):
+            break
+        known -= {*swallowing}
     raise FactsError(
         f"{len(lost):,} prompts do not fall into one subject and one relation, as their names run into other "
         f"names or words: {some([text[:80] for text in lost])}; rename them, or change the template"
