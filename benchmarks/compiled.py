@@ -1,7 +1,7 @@
 """Tables compiled into checkpoints: recall, size and time; 16 bits; attention against MLP; edits; ablation.
 
-    python benchmarks/compiled.py --part countries|airports|dtypes|airports16|stores|smallest|edits|ablation
-                                  [--out DIR]
+    python benchmarks/compiled.py [--out DIR]
+        --part countries|airports|dtypes|airports16|absence|sparse|stores|smallest|edits|ablation
 
 Every number is of the folder as reloaded from disk, through transformers' own forward. Needs the extra [hf].
 """
@@ -46,6 +46,7 @@ def show(what: str, c: fw.Compiled) -> None:
         flush=True,
     )
     print(f"    noise {cert.noise}, no answer {cert.unknown}", flush=True)
+    print(f"    absence {cert.absence}, end {cert.stop}", flush=True)
 
 
 def part_countries(out: Path) -> None:
@@ -64,6 +65,32 @@ def part_dtypes(out: Path) -> None:
 def part_airports16(out: Path) -> None:
     for dtype in ("bfloat16", "float16"):
         show(dtype, fw.compile_table(airports(), out / dtype, dtype=dtype, on_progress=tell))
+
+
+def part_absence(out: Path) -> None:
+    """What it costs that pairs without a fact say <unk>; the end and its head are in both."""
+    for dtype in ("float32", "bfloat16", "float16"):
+        for absence in (False, True):
+            name = f"{dtype}, {'with' if absence else 'without'} absence"
+            show(
+                name,
+                fw.compile_table(countries(), out / name, dtype=dtype, absence=absence, on_progress=tell),
+            )
+
+
+def part_sparse(out: Path) -> None:
+    """Long tables in which most pairs have no fact."""
+    for subjects, relations, per in ((500, 40, 4), (2000, 50, 4), (5000, 200, 4)):
+        rng = random.Random(0)
+        rows = [
+            (f"thing {s}", f"property {r}", f"value {rng.randrange(500)}")
+            for s in range(subjects)
+            for r in rng.sample(range(relations), per)
+        ]
+        table = fw.FactTable.from_rows(rows)
+        for absence in (False, True):
+            name = f"{subjects} × {relations}, {'with' if absence else 'without'} absence"
+            show(name, fw.compile_table(table, out / name, absence=absence, on_progress=tell))
 
 
 def part_stores(out: Path) -> None:

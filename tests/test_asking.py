@@ -81,7 +81,9 @@ def test_a_folder_with_facts_never_asked_is_not_written(table, tmp_path, monkeyp
 
 def test_facts_never_asked_are_counted_and_named(compiled, table):
     settings = folder.read_settings(compiled.path)
-    c = checking.check_model(compiled.path, table, settings.vocabulary, settings.residual, [TEMPLATE])
+    c = checking.check_model(
+        compiled.path, table, settings.vocabulary, settings.residual, [TEMPLATE], absence=True
+    )
     assert (c.asked, c.never_asked, c.n_missed) == (6, {"currency": 30}, 30)
     assert c.recall == pytest.approx(6 / 36)
     assert np.isfinite(c.min_margin)

@@ -23,6 +23,7 @@ def compile(
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     template: Annotated[list[str] | None, Parameter(name="--template", metavar="TEXT")] = None,
     context: int = 512,
+    absence: Annotated[bool, Parameter(negative="--no-absence")] = True,
     overwrite: Flag = False,
     relations: Annotated[list[str] | None, Parameter(metavar="A,B")] = None,
     limit: int | None = None,
@@ -48,6 +49,7 @@ def compile(
         template: Prompt to verify, such as 'The {relation} of {subject} is', or for one relation 'The capital
             of {subject} is'; may be repeated. Relations in none of them are asked as '{subject} {relation}'.
         context: Longest prompt, in tokens.
+        absence: A subject and a relation without a fact say `<unk>`; `--no-absence` gives them some answer.
         overwrite: Replace a folder that an earlier `compile` wrote.
         relations: Only the facts with these relations.
         limit: Only the first so many facts.
@@ -71,6 +73,7 @@ def compile(
             dtype=dtype,
             templates=template or TEMPLATES,
             context=context,
+            absence=absence,
             seed=seed,
             overwrite=overwrite,
             on_progress=tell,

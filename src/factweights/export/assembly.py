@@ -15,20 +15,29 @@ token. The head reads the answer space, the flags and the constant, which no las
 
 *Absent names.* A head that finds no marker attends to <s>, whose value is its flag. The row of <unk> reads
 the flags, by twice more than any answer can score; every token that is no answer has a negative row on the
-constant.
+constant. A subject and a relation without a fact are fitted like a fact whose answer is <unk>.
+
+*The end.* The row of </s> reads one dimension, "ended", as <unk> reads its flags. An answer that is nothing
+else sets it by its embedding. An answer that is a subject too, or a relation, may be the last word of a
+prompt: there one of the last two heads looks for another subject (relation) before it. Its score for one Δ
+tokens back is c (1 − f(Δ)), f the mean cosine of its J fastest rotary pairs: 0 for the answer itself, at
+least c (1 − max f) = β for every other; <s> has β/2. So the claim holds for prompts that do not end with an
+answer, and for those that end with one and hold no other name of its role.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights.export.fitting import NamedLookups
-from factweights.export.layout import LONGEST_TURN, Layout
-from factweights.export.names import BOS, UNK, Vocabulary, codes
+from factweights.export.layout import LONGEST_TURN, ROLES, Layout
+from factweights.export.names import BOS, EOS, UNK, Vocabulary, codes
 from factweights.memories import GatedMemory
 
 SHARPNESS = 40.0  # β: score of a marked token over others; <s> has half of it
@@ -73,6 +82,17 @@ def leak(context: int) -> float:
     return math.exp(-SHARPNESS / 2) + context * math.exp(-SHARPNESS)
 
 
+@cache
+def earlier(head_dim: int, context: int) -> tuple[int, float]:
+    """J and 1 − max f(Δ) over 1 ≤ Δ < ``context``: how far a token stands out from all those before it."""
+    back = np.arange(1, context, dtype=np.float64)
+    total, best = np.zeros_like(back), (0, 0.0)
+    for j in range(head_dim // 2 - 2):  # the two slowest pairs read what a token is
+        total += np.cos(LONGEST_TURN ** (-2 * j / head_dim) * back)
+        best = max(best, (j + 1, 1 - float(total.max()) / (j + 1)), key=lambda x: x[1])
+    return best
+
+
 def place(layout: Layout, role: str, i: int) -> tuple[int, int]:
     """Head and slot of name ``i`` with facts in attention; with facts in the MLP, the head of its role."""
     first = 0 if role == "subject" else layout.subject_heads
@@ -98,18 +118,20 @@ def embeddings(layout: Layout, vocabulary: Vocabulary, seed: int) -> Float[Tenso
         if layout.store == "mlp":
             size = layout.subject_code if role == "subject" else layout.relation_code
             E[rows, layout.at(f"{role} code")] = a * codes(role, names, size, seed)
+        E[vocabulary.of(vocabulary.answers_among(role)), layout.at(f"answer and {role}")] = a
+    E[vocabulary.of(vocabulary.plain_answers), layout.at("ended")] = a
     E[:, layout.at("filler")] = (layout.hidden - E.square().sum(1, keepdim=True)).clamp_min(0).sqrt()
     return E
 
 
-def attention(layout: Layout, lookups: NamedLookups | None = None) -> State:
-    """Queries, keys, values and outputs, float64."""
+def attention(layout: Layout, context: int, lookups: NamedLookups | None = None) -> State:
+    """Queries, keys, values and outputs, float64, for prompts of up to ``context`` tokens."""
     d, h, heads = layout.hidden, layout.head_dim, layout.heads
     a = math.sqrt(SHARPNESS * math.sqrt(h)) / amplitude(layout)
     q, k, v = (torch.zeros(heads * h, d, dtype=torch.float64) for _ in range(3))
     o = torch.zeros(d, heads * h, dtype=torch.float64)
     constant, bos = layout.at("constant").start, layout.at("bos").start
-    for head in range(heads):
+    for head in range(layout.finders):
         role = "subject" if head < layout.subject_heads else "relation"
         first = 0 if role == "subject" else layout.subject_heads
         last = head * h + h - 1  # of the slowest pair of dimensions
@@ -123,6 +145,7 @@ def attention(layout: Layout, lookups: NamedLookups | None = None) -> State:
         v[list(rows), list(source)] = 1.0
         if layout.store == "mlp":
             o[list(layout.subspaces[f"retrieved {role}"]), list(rows)] = 1.0
+    _look_back(layout, context, q, k, v, o)
     if lookups is not None:
         for role, found in (("subject", lookups.subjects), ("relation", lookups.relations)):
             for i, p in enumerate(found):
@@ -130,6 +153,26 @@ def attention(layout: Layout, lookups: NamedLookups | None = None) -> State:
                 o[layout.at("answer"), head * h + slot] = p / amplitude(layout)
     names = ("q_proj", "k_proj", "v_proj", "o_proj")
     return {f"{LAYER}self_attn.{n}.weight": w for n, w in zip(names, (q, k, v, o), strict=True)}
+
+
+def _look_back(layout: Layout, context: int, q: Tensor, k: Tensor, v: Tensor, o: Tensor) -> None:
+    """The last heads: from an answer that is a subject (a relation) too to another one before it."""
+    h = layout.head_dim
+    unit = math.sqrt(h) / amplitude(layout) ** 2  # q k at which two tokens score 1
+    pairs, apart = earlier(h, context)
+    most = SHARPNESS / apart  # c
+    constant, bos, ended = (layout.at(name).start for name in ("constant", "bos", "ended"))
+    for i, role in enumerate(ROLES):
+        first = (layout.finders + i) * h
+        asks, markers = layout.at(f"answer and {role}").start, layout.at(f"{role} marker")
+        q[first : first + pairs, asks] = -math.sqrt(most * unit / pairs)  # −c f(Δ), by the fastest pairs
+        k[first : first + pairs, markers] = math.sqrt(most * unit / pairs)
+        q[first + h - 1, asks] = math.sqrt(most * unit)  # + c, by the slowest
+        k[first + h - 1, markers] = math.sqrt(most * unit)
+        q[first + h - 2, constant] = math.sqrt(SHARPNESS / 2 * unit)  # the slowest but one, for every token
+        k[first + h - 2, bos] = math.sqrt(SHARPNESS / 2 * unit)
+        v[first, markers] = 1.0
+        o[ended, first] = 1.0
 
 
 def mlp(layout: Layout, memory: GatedMemory | None) -> State:
@@ -169,17 +212,29 @@ def norms(layout: Layout) -> State:
 
 
 def output(layout: Layout, vocabulary: Vocabulary, values: Float[Tensor, "m d"], head: Head) -> State:
-    """The rows of the answers, of <unk>, and of all other tokens."""
+    """The rows of the answers, of <unk>, of </s>, and of all other tokens.
+
+    Args:
+        layout: of the residual stream.
+        vocabulary: its tokens.
+        values: unit rows of the answers; one more, of <unk>, if absent facts are stored.
+        head: lengths.
+    """
     a, constant = amplitude(layout), layout.at("constant").start
     W = torch.zeros(len(vocabulary.tokens), layout.hidden, dtype=torch.float64)
     W[:, constant] = -head.floor / a
-    rows = vocabulary.of(vocabulary.answers)
+    names = len(vocabulary.answers)
+    rows = vocabulary.of((*vocabulary.answers, UNK)[: len(values)])
     W[rows] = 0.0
     W[rows, layout.at("answer")] = head.steep * values
-    unk = vocabulary.ids[UNK]
-    flags = 2 * head.floor / a
-    W[unk, layout.at("no subject")] = W[unk, layout.at("no relation")] = flags
-    W[unk, constant] -= flags * (layout.heads - 2)  # heads of other groups find nothing in any prompt
+    unk, eos, flags = vocabulary.ids[UNK], vocabulary.ids[EOS], 2 * head.floor / a
+    if len(values) == names:
+        W[unk, constant] = -head.floor / a
+    nothing = [layout.at("no subject").start, layout.at("no relation").start]
+    W[unk, nothing], W[eos, nothing] = flags, -flags
+    W[eos, layout.at("ended")] = flags
+    for row, sign in ((unk, 1), (eos, -1)):  # heads of other groups find nothing in any prompt
+        W[row, constant] -= sign * flags * (layout.finders - 2)
     return {"lm_head.weight": W}
 
 

@@ -69,6 +69,8 @@ def _numbers(c: ModelCertificate) -> str:
             f"recall among noise, prompts of {c.noise['length']} tokens",
             f"{c.noise['recall']:.6g} of {c.noise['prompts']}",
         ),
+        ("known names without a fact", c.absence_said),
+        ("end", c.stop_said),
     ]
     rows += [
         (
@@ -89,8 +91,8 @@ def _shape(layout: Layout, width: int, c: ModelCertificate) -> str:
     where = "the MLP" if layout.store == "mlp" else "the output matrix of attention"
     return (
         f"## Where the facts are\n\nIn {where}: d = {layout.hidden}, {layout.heads} heads of "
-        f"{layout.head_dim} ({layout.subject_heads} for subjects, {layout.relation_heads} for relations), "
-        f"MLP of {width:,}. "
+        f"{layout.head_dim} ({layout.subject_heads} for subjects, {layout.relation_heads} for relations, two "
+        f"for the end), MLP of {width:,}. "
         "`map.json` names heads, subspaces and, for every fact, its "
         f"{'neurons' if layout.store == 'mlp' else 'columns'}; `memory.safetensors` is the associative "
         f"memory alone.\n\n| dimensions of the residual stream | |\n|---|---|\n{spaces}\n\n"
@@ -106,6 +108,8 @@ def _limits(c: ModelCertificate) -> str:
     )
     return (
         "## Limits\n\nA prompt names one subject and one relation, spelt as in the table; other words do not "
-        "matter. It answers with one token and knows nothing of language. Two different subjects or two "
-        f"relations in one prompt are mixed up. What it does without an answer:\n\n{told}\n"
+        "matter, but for an answer at the end: it is taken for the answer given. It answers with one token "
+        "and then ends, and knows nothing of language. Two different subjects or two relations in one prompt "
+        f"are mixed up. What it does without an answer:\n\n{told}\n- a fact that is not in the table: "
+        f"{c.absence_said}\n"
     )

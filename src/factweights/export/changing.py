@@ -165,7 +165,14 @@ def _edited(
             raise
         on_progress(Progress(0, None, f"compiling again: {e}"))
         fresh = Plan(
-            plan.table, plan.vocabulary, plan.layout, plan.templates, plan.dtype, plan.context, plan.seed
+            plan.table,
+            plan.vocabulary,
+            plan.layout,
+            plan.templates,
+            plan.dtype,
+            plan.context,
+            plan.seed,
+            absence=plan.absence,
         )
         _, certificate, _ = write(fresh, target, "auto", overwrite=in_place, tell=on_progress)
         how = "compiled again"
@@ -220,6 +227,7 @@ def _plan(settings: Settings, changes: TableEdit, state: State, tell: OnProgress
         settings.seed,
         head,
         start,
+        absence=settings.absence,
     )
 
 

@@ -10,19 +10,19 @@ import numpy as np
 
 from factweights import theory
 from factweights.certificates import Missed
+from factweights.errors import some
 from factweights.export import real
 from factweights.export.asking import ask_all, said_of
 from factweights.export.assembly import leak, turn
 from factweights.export.folder import WEIGHTS
 from factweights.export.layout import Layout
-from factweights.export.names import BOS, UNK, Vocabulary
+from factweights.export.names import EOS, UNK, Vocabulary
+from factweights.export.trials import ask_absent, ask_noise, ask_stop, ask_unknown
 from factweights.facts import FactTable
 from factweights.folders import sha256
 from factweights.progress import OnProgress, silent
 from factweights.show import Shown
 
-NOISY_PROMPTS = 64
-NO_FACT = 512  # pairs without a fact that are asked
 LISTED = 100
 GROUPS = {"embed_tokens": "embeddings", "self_attn": "attention", "mlp": "mlp", "lm_head": "output"}
 
@@ -41,8 +41,13 @@ class ModelCertificate(Shown):
         min_margin: smallest logit of a right answer less the largest other one, in nats.
         min_probability: smallest probability of a right answer.
         templates: for each, its facts, recall and smallest margin.
-        noise: ``length`` of prompts filled up with other words, how many ``prompts``, recall, margin.
+        noise: ``length`` of prompts filled up with other words, how many ``prompts``, recall, margin; and how
+            many of those that hold the answer as well were asked for ``</s>``, and gave it.
         unknown: for prompts without an answer, how many there were and the share that got ``<unk>``.
+        absence: whether it is ``stored``, how many ``pairs`` of a known subject and a known relation have no
+            fact, how many of them were ``asked``, how many of these gave ``<unk>``, and by what margin.
+        stop: how many prompts that go on with their answer were ``asked``, how many gave ``</s>``, by what
+            margin, and the answers ``by_setting``: words of a template, which end generation themselves.
         missed: the first of the facts not recalled; ``n_missed`` counts all.
         parameters, parameter_groups: every scalar of the checkpoint.
         bits, bits_per_parameter: information in the answers, over all parameters.
@@ -64,6 +69,8 @@ class ModelCertificate(Shown):
     templates: dict[str, dict[str, float]]
     noise: dict[str, float]
     unknown: dict[str, dict[str, float]]
+    absence: dict[str, Any]
+    stop: dict[str, Any]
     n_missed: int
     missed: tuple[Missed, ...]
     parameters: int
@@ -78,6 +85,29 @@ class ModelCertificate(Shown):
     facts_hash: str
     weights_hash: str
     seconds: float = field(compare=False)
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as it was asked for, beside facts that are missed."""
+        noise, found = self.noise, []
+        if noise["recall"] < 1:
+            found.append(f"recall {noise['recall']:.4f} among noise")
+        if (missed := noise["stop_asked"] - noise["stop_right"]) or self.stop["asked"] - self.stop["right"]:
+            missed += self.stop["asked"] - self.stop["right"]
+            found.append(f"{missed:,.0f} answers without an end")
+        if self.absence["stored"] and (wrong := self.absence["asked"] - self.absence["right"]):
+            found.append(f"{wrong:,} of {self.absence['asked']:,} absent facts have an answer")
+        found += [
+            f"{what} has an answer in {1 - x['unknown']:.2%} of {x['prompts']:,}"
+            for what, x in self.unknown.items()
+            if x["unknown"] != 1
+        ]
+        return found
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that was asked came out as it should."""
+        return self.recall == 1 and not self.faults
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
@@ -102,6 +132,7 @@ class ModelCertificate(Shown):
         for what, found in self.unknown.items():
             said = f"{found['unknown']:.1%} of {found['prompts']:,.0f} prompts answered {UNK}"
             lines.append((what, said))
+        lines += [("absent facts", self.absence_said), ("end", self.stop_said)]
         lines += [
             ("parameters", f"{self.parameters:,} ({groups})"),
             ("bits", f"{self.bits_per_parameter:.3g} per parameter, {self.bits_per_stored:.3g} where stored"),
@@ -109,6 +140,24 @@ class ModelCertificate(Shown):
         ]
         lines += [("missed", f"{m.key} → {m.answered}, expected {m.expected}") for m in self.missed[:5]]
         return lines
+
+    @property
+    def absence_said(self) -> str:
+        """What pairs without a fact answered."""
+        a = self.absence
+        if not a["asked"]:
+            return "none: every subject has every relation" if a["pairs"] == 0 else "not stored, none asked"
+        said = f"{a['right']:,} of {a['asked']:,} answered {UNK}"
+        said += "" if a["asked"] == a["pairs"] else f", of {a['pairs']:,} that there are"
+        return f"{said}, margin {a['min_margin']:.3g} nats" if a["stored"] else f"not stored: {said}"
+
+    @property
+    def stop_said(self) -> str:
+        """What follows the answers."""
+        said = f"{self.stop['right']:,} of {self.stop['asked']:,} answers are followed by {EOS}"
+        if names := self.stop["by_setting"]:
+            said += f"; generation itself ends after {some(names)}, words of a template too"
+        return said
 
 
 def check_model(
@@ -118,6 +167,7 @@ def check_model(
     layout: Layout,
     templates: Sequence[str],
     *,
+    absence: bool,
     whole: FactTable | None = None,
     seed: int = 0,
     tell: OnProgress = silent,
@@ -144,8 +194,10 @@ def check_model(
         min_margin=asked.min_margin,
         min_probability=float(np.exp(asked.min_log_probability)),
         templates=asked.templates,
-        noise=_noise(model, table, vocabulary, seed),
-        unknown=_unknown(model, whole or table, vocabulary, seed),
+        noise=ask_noise(model, table, vocabulary, seed),
+        unknown=ask_unknown(model, vocabulary),
+        absence=ask_absent(model, whole or table, vocabulary, absence, seed, tell),
+        stop=ask_stop(model, table, vocabulary, asked.prompts, tell),
         n_missed=len(wrong),
         missed=tuple(
             _missed(table, vocabulary, int(i), int(asked.best[i]), float(asked.margin[i]))
@@ -179,47 +231,3 @@ def _missed(table: FactTable, vocabulary: Vocabulary, row: int, best: int, margi
     key = f"{table.subject[row]} {table.relation[row]}"
     answered = vocabulary.tokens[best] if best >= 0 else "never asked"
     return Missed(row, key, table.answer[row], answered, margin)
-
-
-def _noise(model: Any, table: FactTable, vocabulary: Vocabulary, seed: int) -> dict[str, float]:
-    """Names at random places among words that are neither subject nor relation, up to the whole context."""
-    rng = np.random.default_rng(seed)
-    asked = {*vocabulary.subjects, *vocabulary.relations, *vocabulary.tokens[:3]}
-    others = [i for i, token in enumerate(vocabulary.tokens) if token not in asked]
-    length = model.config.max_position_embeddings
-    rows = rng.choice(len(table), min(NOISY_PROMPTS, len(table)), replace=False)
-    ids = []
-    for i in rows:
-        prompt = rng.choice(others, length)
-        prompt[0] = vocabulary.ids[BOS]
-        places = 1 + rng.choice(length - 1, 2, replace=False)
-        prompt[places] = vocabulary.of((table.subject[i], table.relation[i]))
-        ids.append(prompt.tolist())
-    found = real.answer(model, ids, vocabulary.of(table.answer[i] for i in rows))
-    return {
-        "length": length,
-        "prompts": len(ids),
-        "recall": found.recall,
-        "min_margin": float(found.margin.min()),
-    }
-
-
-def _unknown(model: Any, table: FactTable, vocabulary: Vocabulary, seed: int) -> dict[str, dict[str, float]]:
-    """Every subject without a relation, every relation without a subject, and pairs that have no fact."""
-    bos, unk = vocabulary.ids[BOS], vocabulary.ids[UNK]
-    subjects, relations = vocabulary.of(table.subjects), vocabulary.of(table.relations)
-    known = set(zip(vocabulary.of(table.subject), vocabulary.of(table.relation), strict=True))
-    rng = np.random.default_rng(seed)
-    pairs = [(s, r) for s in subjects for r in relations if (s, r) not in known]
-    chosen = rng.permutation(len(pairs))[:NO_FACT]
-    kinds = {
-        "unknown subject": [[bos, unk, r] for r in relations],
-        "unknown relation": [[bos, s, unk] for s in subjects],
-        "no such fact": [[bos, *pairs[i]] for i in chosen],
-    }
-    found = {}
-    for what, ids in kinds.items():
-        if ids:
-            share = float((real.answer(model, ids).best == unk).double().mean())
-            found[what] = {"prompts": len(ids), "unknown": share}
-    return found

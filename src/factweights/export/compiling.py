@@ -11,8 +11,10 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from factweights import theory
 from factweights.errors import NotStorableError, SettingError
 from factweights.export import assembly, real
+from factweights.export.absence import Absence
 from factweights.export.asking import complete, said_of
 from factweights.export.assembly import Clean, Head, State
 from factweights.export.card import card
@@ -29,13 +31,13 @@ from factweights.export.folder import (
     must_be_writable,
     write_settings,
 )
-from factweights.export.layout import Layout, Store, layout_for
+from factweights.export.layout import LONGEST_TURN, Layout, Store, layout_for
 from factweights.export.maps import map_of
-from factweights.export.names import BOS, TEMPLATES, Vocabulary, check_templates, tokenize
+from factweights.export.names import EOS, TEMPLATES, UNK, Vocabulary, check_templates, tokenize
 from factweights.export.plans import Plan
-from factweights.export.weights import CLOSE, Width, facts_of, first_width, fit, state_of
+from factweights.export.weights import CLOSE, Task, Width, first_width, fit, state_of, task_of
 from factweights.facts import FactTable
-from factweights.folders import plain, whole_folder, write_json
+from factweights.folders import plain, read_json, whole_folder, write_json
 from factweights.memories import LinearMemory
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
@@ -94,6 +96,7 @@ def compile_table(
     dtype: str | torch.dtype = "float32",
     templates: Sequence[str] = TEMPLATES,
     context: int = CONTEXT,
+    absence: bool = True,
     seed: int = 0,
     overwrite: bool = False,
     on_progress: OnProgress = silent,
@@ -110,6 +113,8 @@ def compile_table(
         templates: prompts to verify, with ``{subject}`` and ``{relation}``, or the name of one relation. If
             some relation is in none of them, ``{subject} {relation}`` is added, and said to be.
         context: longest prompt, in tokens.
+        absence: a known subject and a known relation without a fact are to say ``<unk>``. Without it they get
+            some answer.
         seed: of codes, answers' rows and fit.
         overwrite: replace a compiled model that is there.
         on_progress: told of every step.
@@ -138,10 +143,18 @@ def compile_table(
     if unasked:
         on_progress(Progress(0, None, f"{said_of(unasked)}; {templates[-1]!r} is added, for all facts"))
     names = (vocabulary.subjects, vocabulary.relations, vocabulary.answers)
-    layout = layout_for(store, len(table), *map(len, names), d=d)
-    plan = Plan(table, vocabulary, layout, templates, numbers, context, seed)
+    layout = layout_for(store, _weight(table, vocabulary, absence), *map(len, names), d=d)
+    plan = Plan(table, vocabulary, layout, templates, numbers, context, seed, absence=absence)
     path, certificate, neurons = write(plan, out, width, overwrite=overwrite, tell=on_progress)
     return Compiled(path, certificate, layout, neurons, unasked, time.perf_counter() - begun)
+
+
+def _weight(table: FactTable, vocabulary: Vocabulary, absence: bool) -> int:
+    """Facts, and as many more as the absence of others weighs."""
+    if not absence:
+        return len(table)
+    answers = theory.delta(len(vocabulary.answers) + 1)
+    return len(table) + math.ceil(Absence.of(table, vocabulary).dimensions / answers)
 
 
 def write(
@@ -151,13 +164,13 @@ def write(
     tell(Progress(0, None, f"tokens for {len(plan.vocabulary.tokens):,} names and words"))
     tokenizer, _ = tokenize(plan.vocabulary, plan.table, plan.templates)
     clean = Clean.of(plan.layout, plan.frame(), plan.vocabulary)
-    facts, absent = facts_of(plan, clean)
+    task = task_of(plan, clean)
     if width == "smallest":
         plan = replace(plan, asked=plan.asked / NARROW)
-    neurons = first_width(plan, facts, width, tell)
+    neurons = first_width(plan, task, width, tell)
     for attempt in itertools.count(1):
-        fitted = fit(plan, facts, neurons, tell)
-        state, head = state_of(plan, fitted, facts, absent)
+        fitted = fit(plan, task, neurons, tell)
+        state, head = state_of(plan, fitted, task)
         try:
             with whole_folder(out, kind=COMPILED, overwrite=overwrite, on_progress=tell) as tmp:
                 _save(plan, tmp, tokenizer, state, neurons)
@@ -169,7 +182,7 @@ def write(
         except _ShortError as e:
             short = e.certificate
         if isinstance(width, int) or plan.layout.store == "attention" or attempt == TRIES:
-            raise NotStorableError(_shortfall(plan, short, neurons))
+            raise NotStorableError(_shortfall(plan, task, short, neurons))
         wider = math.ceil(neurons * (WIDER if width == "auto" else 1 + 2 * CLOSE))
         tell(Progress(0, None, f"recall {short.recall:.6f} at width {neurons:,}; trying {wider:,}"))
         neurons, plan = wider, replace(plan, start=None)
@@ -186,9 +199,16 @@ class _ShortError(Exception):
 
 def _checked(plan: Plan, folder: Path, tell: OnProgress) -> ModelCertificate:
     c = check_model(
-        folder, plan.table, plan.vocabulary, plan.layout, plan.templates, seed=plan.seed, tell=tell
+        folder,
+        plan.table,
+        plan.vocabulary,
+        plan.layout,
+        plan.templates,
+        absence=plan.absence,
+        seed=plan.seed,
+        tell=tell,
     )
-    if not c.recall == c.noise["recall"] == 1.0:
+    if not c.holds:
         raise _ShortError(c)
     return c
 
@@ -209,12 +229,28 @@ def _save(plan: Plan, folder: Path, tokenizer: Any, state: State, width: int) ->
         config.save_pretrained(folder)
         tokenizer.model_max_length = plan.context
         tokenizer.save_pretrained(folder)
-        ids = plan.vocabulary.ids
         package.GenerationConfig(
-            max_new_tokens=1, do_sample=False, bos_token_id=ids[BOS], eos_token_id=2, pad_token_id=0
+            max_new_tokens=2,  # an answer and </s>
+            do_sample=False,
+            bos_token_id=config.bos_token_id,
+            eos_token_id=plan.vocabulary.of((EOS, UNK, *plan.vocabulary.ending)),
+            pad_token_id=config.pad_token_id,
         ).save_pretrained(folder)
+    # What version 4 looks for: the rotary base by this name, else it takes 10,000 without a word.
+    numbers = {"rope_theta": LONGEST_TURN, "torch_dtype": str(plan.dtype).removeprefix("torch.")}
+    _amend(folder / "config.json", numbers)
+    # A class that both versions know. An empty list of added tokens leaves them as tokenizer.json has them;
+    # without one, both would make </s> and <unk> special where decoding needs to see them.
+    _amend(
+        folder / "tokenizer_config.json",
+        {"tokenizer_class": "PreTrainedTokenizerFast", "added_tokens_decoder": {}},
+    )
     weights = save({k: w.contiguous() for k, w in state.items()}, metadata={"format": "pt"})
     (folder / WEIGHTS).write_bytes(weights)
+
+
+def _amend(path: Path, fields: dict[str, Any]) -> None:
+    write_json(path, read_json(path) | fields)
 
 
 def _finish(plan: Plan, folder: Path, state: State, head: Head, c: ModelCertificate, width: int) -> None:
@@ -237,30 +273,36 @@ def _finish(plan: Plan, folder: Path, state: State, head: Head, c: ModelCertific
         dtype=str(plan.dtype).removeprefix("torch."),
         templates=list(plan.templates),
         context=plan.context,
+        absence=plan.absence,
         seed=plan.seed,
         head=head.to_dict(),
         subjects=list(vocabulary.subjects),
         relations=list(vocabulary.relations),
         answers=list(vocabulary.answers),
+        words=list(vocabulary.words),
         tokens=list(vocabulary.tokens),
         table_hash=plan.table.hash,
     )
 
 
-def _shortfall(plan: Plan, c: ModelCertificate, width: int) -> str:
+def _shortfall(plan: Plan, task: Task, c: ModelCertificate, width: int) -> str:
     reached = (
         f"recall {c.recall:.4f}, not 1: {c.n_missed:,} of {c.facts:,} facts missed in {c.dtype}, smallest "
         f"margin {c.min_margin:.2g} nats"
     )
+    if c.recall == 1:
+        reached = f"recall 1, but {'; '.join(c.faults)}, in {c.dtype}"
     if c.never_asked:
         return f"{reached}, as {said_of(c.never_asked)}; give one with {{relation}}"
+    without = ", or do without absence (--no-absence)" if plan.absence and task.size > c.facts else ""
     layout = plan.layout
     if layout.store == "attention":
         return (
             f"attention with {layout.answer} dimensions for the answers reaches {reached}. Give a larger d "
-            f"than {layout.hidden}, use --store mlp, or leave relations out whose answers are shared"
+            f"than {layout.hidden}, use --store mlp, or leave relations out whose answers are shared{without}"
         )
     d_in = layout.subject_code + layout.relation_code
-    need = comfortable_width(c.facts, c.answers, d_in, layout.answer)
+    need = comfortable_width(task.size, c.answers, d_in, layout.answer)
     more = max(need, math.ceil(1.3 * width))
-    return f"an MLP of {width:,} neurons reaches {reached}. Give --width {more:,} or auto, or fewer facts"
+    instead = f"Give --width {more:,} or auto, or fewer facts{without}"
+    return f"an MLP of {width:,} neurons reaches {reached}. {instead}"

@@ -4,8 +4,8 @@
 - Several give the text with a space between two, but none where the templates have none: before a comma or a
   question mark, after a bracket, in scripts without spaces.
 - One token and </s> is what generation adds to a prompt. Pipelines write it straight onto the prompt, so it
-  begins with a space, and so does <unk>, after which generation ends by itself. That is why the tokenizer must
-  see </s> even where special tokens are to be left out: there the rules below leave it out.
+  begins with a space, and so does <unk>, after which generation ends by itself. That is why the rules below
+  must see </s> even where special tokens are to be left out: then they leave it out themselves.
 
 Every token is marked with one NUL where a space may stand, with more where none may; names hold none.
 """

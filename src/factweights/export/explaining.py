@@ -10,6 +10,7 @@ from torch import Tensor
 from factweights.errors import SettingError
 from factweights.export.asking import asked_as, expected_of
 from factweights.export.folder import Settings
+from factweights.export.layout import ROLES
 from factweights.export.opening import open_compiled
 from factweights.facts.cells import text
 from factweights.show import Shown
@@ -159,7 +160,10 @@ def _taken_apart(
     return Explanation(
         prompt=prompt,
         tokens=tuple(names[i] for i in ids),
-        heads=tuple(f"{role} head {i}" if n > 1 else f"{role} head" for role, n in roles for i in range(n)),
+        heads=(
+            *(f"{role} head {i}" if n > 1 else f"{role} head" for role, n in roles for i in range(n)),
+            *(f"end head, {role}" for role in ROLES),
+        ),
         attention=tuple(tuple(float(x) for x in head[-1]) for head in out.attentions[0][0]),
         answer=names[int(best.indices[0])],
         expected=expected,

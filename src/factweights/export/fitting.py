@@ -73,7 +73,7 @@ class Problem:
 
 def comfortable_width(facts: int, answers: int, d_in: int, d_out: int, load: float = LOAD) -> int:
     """Neurons at which a fit is quick: N δ(M) = load · parameters."""
-    return max(4, math.ceil(facts * theory.delta(max(2, answers)) / load / (2 * d_in + d_out)))
+    return max(8, math.ceil(facts * theory.delta(max(2, answers)) / load / (2 * d_in + d_out)))
 
 
 def fit_mlp(

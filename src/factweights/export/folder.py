@@ -15,7 +15,7 @@ from factweights.facts import FactTable
 from factweights.folders import Kind, Manifest, read_manifest, sealed, sha256, write_json
 from factweights.folders.manifests import Sha256
 
-FORMAT = "factweights.compiled.1"
+FORMAT = "factweights.compiled.2"  # 1 knew neither the end nor absence
 SETTINGS, FACTS, CERTIFICATE, MAP, MEMORY = (
     "factweights.json",
     "facts.csv",
@@ -55,9 +55,10 @@ class Settings(Manifest):
         width: neurons of the MLP.
         templates: prompts that were verified.
         context: positions for which the construction is stated.
+        absence: whether pairs without a fact say <unk>.
         seed: of codes, answers and fit.
         head: steepness and floor of the output matrix.
-        subjects, relations, answers, tokens: names in the order of their codes, slots, rows and ids.
+        subjects, relations, answers, words, tokens: names in the order of their codes, slots, rows and ids.
     """
 
     layout: Annotated[dict[str, Any], AfterValidator(_layout)]
@@ -65,11 +66,13 @@ class Settings(Manifest):
     dtype: Literal["float32", "bfloat16", "float16"]
     templates: Annotated[list[str], Field(min_length=1)]
     context: Size
+    absence: bool
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     head: dict[Literal["steep", "floor"], Annotated[float, Field(allow_inf_nan=False)]]
     subjects: list[str]
     relations: list[str]
     answers: list[str]
+    words: list[str]
     tokens: list[str]
     table_hash: Sha256
 
@@ -79,7 +82,10 @@ class Settings(Manifest):
         if len(tokens) < len(self.tokens):
             raise ValueError("the same token twice")
         if lacking := [
-            n for names in (self.subjects, self.relations, self.answers) for n in names if n not in tokens
+            n
+            for names in (self.subjects, self.relations, self.answers, self.words)
+            for n in names
+            if n not in tokens
         ]:
             raise ValueError(f"{some(lacking)} are no tokens")
         return self
@@ -87,9 +93,8 @@ class Settings(Manifest):
     @property
     def vocabulary(self) -> Vocabulary:
         """The names."""
-        return Vocabulary(
-            tuple(self.tokens), tuple(self.subjects), tuple(self.relations), tuple(self.answers)
-        )
+        parts = self.tokens, self.subjects, self.relations, self.answers, self.words
+        return Vocabulary(*(tuple(p) for p in parts))
 
     @property
     def residual(self) -> Layout:

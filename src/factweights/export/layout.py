@@ -3,11 +3,15 @@
 Every token's embedding has the same length √d, so that the first RMSNorm changes nothing but rounding. What a
 token is for is said by markers, each read by one head:
 
-    constant | filler | bos | subject and relation markers | no subject | no relation | codes | … | answer
+    constant | filler | bos | subject and relation markers | no subject | no relation | answer and subject |
+    answer and relation | ended | codes | … | answer
 
 With facts in the MLP there is one head for subjects and one for relations, each copying the code of its token
 to a subspace of its own, the MLP's key. With facts in attention every head serves as many names as it has
 value dimensions, each name has a slot there, and the column of the output matrix behind it is its lookup.
+
+Two more heads look back from an answer that is a subject (a relation) too for another that stood before it:
+then the answer is given, and what follows is the end.
 """
 
 import math
@@ -20,11 +24,13 @@ from factweights.errors import SettingError
 from factweights.theory import delta
 
 Store = Literal["mlp", "attention"]
+ROLES = ("subject", "relation")
 
 LONGEST_TURN = 1e12  # rotary base: the slowest pair of dimensions turns by less than 1e-7 a token
 FLAG = 1  # the last value dimension of a head says that it found nothing but <s>
 LOOKUP_LOAD = 0.6  # N δ(M) per scalar of the lookups
-HEAD_DIMS = (16, 32, 64)  # of heads that hold facts; about √(names) of them
+HEAD_DIMS = (32, 64)  # of heads that hold facts; about √(names) of them
+LEAST_HEAD = 32  # dimensions that a head takes to tell a token from the one before it, see assembly.earlier
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,14 @@ class Layout:
     unused: int = 0
 
     @property
-    def heads(self) -> int:
-        """All heads."""
+    def finders(self) -> int:
+        """Heads that look for subjects and relations."""
         return self.subject_heads + self.relation_heads
+
+    @property
+    def heads(self) -> int:
+        """All heads; the last two look for what stood before an answer that is a subject, or a relation."""
+        return self.finders + len(ROLES)
 
     @property
     def slots(self) -> int:
@@ -70,6 +81,9 @@ class Layout:
             "relation marker": self.relation_heads,
             "no subject": 1,
             "no relation": 1,
+            "answer and subject": 1,
+            "answer and relation": 1,
+            "ended": 1,
         }
         if self.store == "mlp":
             sizes |= {"subject code": self.subject_code, "relation code": self.relation_code}
@@ -118,7 +132,7 @@ def layout_for(
     if store == "mlp":
         code = 8 * math.ceil(5 * math.log2(subjects + 2) / 8)
         about = 4 * math.ceil(math.log2(relations + 1) + 1)
-        head = max(code, about) + FLAG
+        head = max(code, about, LEAST_HEAD - FLAG) + FLAG
         layout = Layout("mlp", 1, 1, head + head % 2, code, about, answer)
     else:
         budget = facts * delta(max(2, answers)) / (subjects + relations) / LOOKUP_LOAD

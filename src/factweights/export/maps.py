@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights.export.assembly import LAYER, Clean, State, memory_in, normed, place
-from factweights.export.layout import Layout, named
+from factweights.export.layout import ROLES, Layout, named
 from factweights.export.names import UNK, Vocabulary
 from factweights.facts import FactTable
 from factweights.memories import GatedMemory
@@ -105,6 +105,17 @@ def map_of(layout: Layout, vocabulary: Vocabulary, table: FactTable, state: Stat
 
 
 def _head(layout: Layout, i: int) -> dict[str, Any]:
+    if i >= layout.finders:
+        role = ROLES[i - layout.finders]
+        return {
+            "head": i,
+            "looks for": f"{role} before",
+            "query": f"answer and {role}",
+            "key": {
+                f"{role} markers": [layout.at(f"{role} marker").start, layout.at(f"{role} marker").stop - 1]
+            },
+            "writes": "ended",
+        }
     role = "subject" if i < layout.subject_heads else "relation"
     marker = layout.at(f"{role} marker").start + i - (0 if role == "subject" else layout.subject_heads)
     mlp = layout.store == "mlp"

@@ -51,7 +51,9 @@ class Vocabulary:
     @cached_property
     def ending(self) -> tuple[str, ...]:
         """Answers that are words of templates too: a prompt may end with one, so </s> cannot follow it."""
-        return tuple(sorted({*self.answers}.intersection(self.words).difference(self.subjects, self.relations)))
+        return tuple(
+            sorted({*self.answers}.intersection(self.words).difference(self.subjects, self.relations))
+        )
 
     @cached_property
     def plain_answers(self) -> tuple[str, ...]:
@@ -95,7 +97,7 @@ def _merged(old: Iterable[str], new: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
-    """Templates in Unicode NFC; refuses those that do not name the subject once and the relation at most once.
+    """In Unicode NFC; refuses templates that do not name the subject once and the relation at most once.
 
     Raises:
         SettingError: there is one, or there are none.

@@ -28,6 +28,7 @@ class Plan:
         head: steepness and floor to keep, when a checkpoint is edited.
         start: its MLP or its lookups, likewise.
         asked: cosine margin that the fit aims at in 32 bits.
+        absence: whether a known subject and a known relation without a fact are to say <unk>.
     """
 
     table: FactTable
@@ -40,6 +41,7 @@ class Plan:
     head: Head | None = None
     start: GatedMemory | NamedLookups | None = None
     asked: float = MARGIN
+    absence: bool = True
 
     @property
     def margin(self) -> float:
@@ -48,7 +50,7 @@ class Plan:
 
     @cached_property
     def values(self) -> Float[Tensor, "m d"]:
-        """Unit rows of the answers, rounded as they are saved.
+        """Unit rows of the answers, and of <unk> if absence is stored, rounded as they are saved.
 
         With facts in attention the first dimensions say which relations an answer belongs to. Else the lookup
         of a relation could not raise all of its answers at once, unless there were as many dimensions.
@@ -61,6 +63,10 @@ class Plan:
             kind[self.targets, [order[r] for r in self.table.relation]] = 1.0
             kind /= kind.norm(dim=1, keepdim=True).clamp_min(1.0)
             u = torch.cat([kind, u], 1) / math.sqrt(2)
+        if self.absence:
+            unknown = torch.zeros(1, u.shape[1], dtype=u.dtype)
+            unknown[:, kinds:] = codes("answer", [UNK], self.layout.answer - kinds, self.seed)
+            u = torch.cat([u, unknown])
         return u.to(self.dtype).double()
 
     @cached_property
@@ -81,17 +87,27 @@ class Plan:
     def frame(self) -> State:
         """Embeddings, attention without facts and norms: all that the keys depend on."""
         E = assembly.embeddings(self.layout, self.vocabulary, self.seed)
-        state = {"model.embed_tokens.weight": E} | assembly.attention(self.layout)
+        state = {"model.embed_tokens.weight": E} | assembly.attention(self.layout, self.context)
         return self.rounded(state | assembly.norms(self.layout))
 
-    def keys(self, clean: Clean) -> tuple[Float[Tensor, "n k"], Float[Tensor, "u k"]]:
-        """What the MLP meets at the facts' prompts, and at every prompt without subject or relation."""
-        at, (s, r) = self.layout.keys, self.tokens()
-        last = self.vocabulary.ids[UNK]
-        ids = self.vocabulary.of
+    def keys(self, clean: Clean, subject: Tensor, relation: Tensor) -> Float[Tensor, "n k"]:
+        """What the MLP meets at prompts with these subjects and relations, by token."""
+        x = clean.residual(subject, relation, self.vocabulary.ids[UNK])
+        return assembly.normed(x)[:, self.layout.keys]
+
+    def unasked(self, clean: Clean) -> Float[Tensor, "u k"]:
+        """Likewise where there is no answer to fit: a name is missing, or an answer stands there as well."""
+        last, ids = self.vocabulary.ids[UNK], self.vocabulary.of
         some = [
             clean.residual(torch.tensor(ids(self.vocabulary.subjects)), None, last),
             clean.residual(None, torch.tensor(ids(self.vocabulary.relations)), last),
         ]
-        asked = assembly.normed(clean.residual(s, r, last))[:, at]
-        return asked, assembly.normed(torch.cat(some))[:, at]
+        s, r = self.tokens()
+        answers = torch.tensor(ids(self.table.answer))
+        for role in ("subject", "relation"):
+            rows = torch.isin(answers, torch.tensor(ids(self.vocabulary.answers_among(role))))
+            own = s if role == "subject" else r
+            both = (clean.written[answers[rows]] + clean.written[own[rows]]) / 2
+            other = clean.written[(r if role == "subject" else s)[rows]]
+            some.append(clean.embeddings[last] + both + other)
+        return assembly.normed(torch.cat(some))[:, self.layout.keys]

@@ -85,6 +85,7 @@ def verify_compiled(
             vocabulary,
             settings.residual,
             templates,
+            absence=settings.absence,
             whole=opened.table,
             seed=settings.seed if seed is None else seed,
             tell=on_progress,

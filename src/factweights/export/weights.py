@@ -1,6 +1,7 @@
 """Facts fitted and laid out: from a plan to the weights of a checkpoint."""
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,75 +11,121 @@ from torch import Tensor
 from factweights import theory
 from factweights.errors import NotStorableError
 from factweights.export import assembly
+from factweights.export.absence import NO_PAIRS, Absence, Pairs
 from factweights.export.assembly import Clean, Head, State
 from factweights.export.fitting import NamedLookups, comfortable_width, conflicts, fit_lookups, fit_mlp
 from factweights.export.plans import Plan
-from factweights.facts import Associations, FactTable
+from factweights.facts import Associations
 from factweights.memories import GatedMemory
 from factweights.methods.candidates import hardest
 from factweights.progress import OnProgress, Progress
 
 FASTEST, CLOSE = 2.2, 0.04  # load at which the search for the smallest width begins, and its end
 LARGEST = 1 << 31  # facts × answers of lookups, whose every step scores them all
+AT_ONCE = 1 << 15  # absent facts fitted from the start, and added in a round
+BLOCK, ROUNDS = 1 << 14, 6
 
 Width = int | Literal["auto", "smallest"]
 
 
-def facts_of(plan: Plan, clean: Clean) -> tuple[Associations, Tensor | None]:
-    """What is to be written, in the coordinates of where it goes, and the keys of prompts without names."""
+@dataclass(frozen=True)
+class Task:
+    """What is to be written, in the coordinates of where it goes.
+
+    Attributes:
+        facts: the table's, and after them the absent ones that are fitted, with <unk> as their answer.
+        unasked: keys at which nothing is fitted, though prompts have them; None with facts in attention.
+        absence: all pairs without a fact; None where their absence is not stored.
+        fitted: those of them that are among ``facts``.
+        clean: what attention leaves.
+    """
+
+    facts: Associations
+    unasked: Tensor | None
+    absence: Absence | None
+    fitted: Pairs
+    clean: Clean
+
+    @property
+    def size(self) -> int:
+        """Facts, and as many more as absence weighs."""
+        n = len(self.facts) - len(self.fitted.subject)
+        if self.absence is None:
+            return n
+        return n + math.ceil(self.absence.dimensions / theory.delta(max(2, self.facts.n_outputs)))
+
+
+def task_of(plan: Plan, clean: Clean) -> Task:
+    """Facts and absent facts, of which many are fitted as they turn out to be hard."""
     values, targets = plan.values, plan.targets
+    absence = Absence.of(plan.table, plan.vocabulary) if plan.absence else None
+    fitted = NO_PAIRS if absence is None else absence.some(AT_ONCE, plan.seed)
     if len(values) == 1:  # nothing to compete with: a second row that nobody reads
         values = torch.cat([values, -values])
-    if plan.layout.store == "mlp":
-        keys, absent = plan.keys(clean)
-        return Associations(keys, values, targets), absent
     s = {n: i for i, n in enumerate(plan.vocabulary.subjects)}
     r = {n: i for i, n in enumerate(plan.vocabulary.relations)}
-    pairs = [(s[a], r[b]) for a, b, _ in plan.table]
-    return Associations(torch.tensor(pairs, dtype=torch.float64), values, targets), None
+    pairs = Pairs(
+        torch.tensor([s[a] for a in plan.table.subject]), torch.tensor([r[a] for a in plan.table.relation])
+    )
+    keys = torch.cat([_keys(plan, clean, pairs), _keys(plan, clean, fitted)])
+    unknown = torch.full((len(fitted.subject),), len(values) - 1)
+    unasked = plan.unasked(clean) if plan.layout.store == "mlp" else None
+    return Task(Associations(keys, values, torch.cat([targets, unknown])), unasked, absence, fitted, clean)
 
 
-def first_width(plan: Plan, facts: Associations, width: Width, tell: OnProgress) -> int:
+def _keys(plan: Plan, clean: Clean, pairs: Pairs) -> Float[Tensor, "n k"]:
+    """Of the MLP; with facts in attention the indices of both names."""
+    if plan.layout.store == "attention":
+        return torch.stack(pairs, 1).double()
+    s, r = (
+        torch.tensor(plan.vocabulary.of(x)) for x in (plan.vocabulary.subjects, plan.vocabulary.relations)
+    )
+    return plan.keys(clean, s[pairs.subject], r[pairs.relation])
+
+
+def first_width(plan: Plan, task: Task, width: Width, tell: OnProgress) -> int:
     """Neurons to begin with; ``smallest`` is searched for by fits of the MLP alone."""
+    facts = task.facts
     if plan.layout.store == "attention":
         return 1
     if isinstance(plan.start, GatedMemory):
         return plan.start.width
     if isinstance(width, int):
         return width
-    comfortable = comfortable_width(len(facts), facts.n_outputs, facts.d_in, facts.d_out)
+    comfortable = comfortable_width(task.size, facts.n_outputs, facts.d_in, facts.d_out)
     if width == "auto":
         return comfortable
-    need = len(facts) * theory.delta(max(2, facts.n_outputs)) / (2 * facts.d_in + facts.d_out)
+    need = task.size * theory.delta(max(2, facts.n_outputs)) / (2 * facts.d_in + facts.d_out)
     low, high = max(0, math.floor(need / FASTEST)), comfortable
     while high - low > max(1, CLOSE * high):
         middle = (low + high) // 2
         tell(Progress(0, None, f"is a width of {middle:,} enough?"))
-        memory = fit_mlp(facts, middle, seed=plan.seed, margin=plan.margin, tell=tell)
+        memory = _fit_mlp(plan, task, middle, None, tell)
         out = memory(facts.keys)
         right = hardest(out, facts.values, facts.targets, 1)[1] == 1.0
         low, high = (low, middle) if right else (middle, high)
     return high
 
 
-def fit(plan: Plan, facts: Associations, width: int, tell: OnProgress) -> GatedMemory | NamedLookups:
-    """Facts fitted into an MLP or into lookups of attention.
+def fit(plan: Plan, task: Task, width: int, tell: OnProgress) -> GatedMemory | NamedLookups:
+    """Facts, and the absence of others, fitted into an MLP or into lookups of attention.
 
     Raises:
         NotStorableError: attention that is too large to fit, or that four facts contradict.
     """
-    start = plan.start
+    start, facts = plan.start, task.facts
     if plan.layout.store == "mlp":
         from_mlp = start if isinstance(start, GatedMemory) else None
-        return fit_mlp(facts, width, seed=plan.seed, start=from_mlp, margin=plan.margin, tell=tell)
-    if len(facts) * facts.n_outputs > LARGEST:
+        return _fit_mlp(plan, task, width, from_mlp, tell)
+    left = 0 if task.absence is None else task.absence.count - len(task.fitted.subject)
+    if left or len(facts) * facts.n_outputs > LARGEST:
         raise NotStorableError(
-            f"{len(facts):,} facts with {facts.n_outputs:,} answers are too many to fit lookups to; use "
-            "--store mlp, or fewer relations"
+            f"{len(facts) + left:,} facts, absent ones among them, with {facts.n_outputs:,} answers are too "
+            "many to fit lookups to; use --store mlp, fewer relations or --no-absence"
         )
     s, r = facts.keys.long().T
     if (found := conflicts(s.numpy(), r.numpy(), facts.targets.numpy())) is not None:
-        raise NotStorableError(_contradiction(plan.table, found))
+        raise NotStorableError(_contradiction(plan, task, found))
     from_lookups = start if isinstance(start, NamedLookups) else None
     names = len(plan.vocabulary.subjects), len(plan.vocabulary.relations)
     return fit_lookups(
@@ -86,12 +133,57 @@ def fit(plan: Plan, facts: Associations, width: int, tell: OnProgress) -> GatedM
     )
 
 
-def _contradiction(table: FactTable, found: tuple[tuple[int, int], tuple[int, int]]) -> str:
-    rows = ["{!r}, {!r}: {!r}".format(*list(table)[i]) for pair in found for i in pair]
+def _fit_mlp(plan: Plan, task: Task, width: int, start: GatedMemory | None, tell: OnProgress) -> GatedMemory:
+    """A fit of the facts and of some absent ones, then of those as well that it turned out to get wrong."""
+    facts, fitted = task.facts, task.fitted
+    memory = fit_mlp(facts, width, seed=plan.seed, start=start, margin=plan.margin, tell=tell)
+    if task.absence is None or len(fitted.subject) == task.absence.count:
+        return memory
+    every = task.absence.all()
+    for round_ in range(ROUNDS):
+        behind = torch.cat(
+            [
+                _unknown_leads(memory, _keys(plan, task.clean, Pairs(s, r)), facts.values)
+                for s, r in zip(every.subject.split(BLOCK), every.relation.split(BLOCK), strict=True)
+            ]
+        )
+        wrong = int((behind <= 0).sum())
+        tell(Progress(round_ + 1, None, f"{wrong:,} of {task.absence.count:,} absent facts have an answer"))
+        close = behind < plan.margin / 2
+        if not wrong and round_:
+            break
+        hardest = (
+            behind.masked_fill(~close, torch.inf).topk(min(AT_ONCE, int(close.sum())), largest=False).indices
+        )
+        more = _keys(plan, task.clean, Pairs(every.subject[hardest], every.relation[hardest]))
+        targets = torch.full((len(more),), facts.n_outputs - 1)
+        facts = Associations(torch.cat([facts.keys, more]), facts.values, torch.cat([facts.targets, targets]))
+        memory = fit_mlp(facts, width, seed=plan.seed, start=memory, margin=plan.margin, tell=tell)
+    return memory
+
+
+def _unknown_leads(memory: GatedMemory, keys: Tensor, values: Tensor) -> Float[Tensor, " n"]:
+    """Cosine of each output to <unk>, the last row, less the largest to an answer."""
+    with torch.no_grad():
+        out = torch.nn.functional.normalize(memory(keys), dim=1)
+    scores = out.float() @ values.float().T
+    return scores[:, -1] - scores[:, :-1].amax(1)
+
+
+def _contradiction(plan: Plan, task: Task, found: tuple[tuple[int, int], tuple[int, int]]) -> str:
+    v, absent = plan.vocabulary, False
+    said = []
+    for i in (i for pair in found for i in pair):
+        s, r = task.facts.keys[i].long().tolist()
+        nothing = i >= len(plan.table)
+        absent |= nothing
+        said.append(
+            f"{v.subjects[s]!r}, {v.relations[r]!r}: {'nothing' if nothing else repr(plan.table.answer[i])}"
+        )
+    instead = "do without absence (--no-absence)" if absent else "leave one of these relations out"
     return (
         "attention adds up what it knows of the subject and of the relation, and no sum gives all of "
-        f"{'; '.join(rows)} (their four conditions add up to 0 > 0). Use --store mlp, or leave one of these "
-        "relations out"
+        f"{'; '.join(said)} (their four conditions add up to 0 > 0). Use --store mlp, or {instead}"
     )
 
 
@@ -103,11 +195,9 @@ def _outputs(fitted: GatedMemory | NamedLookups, keys: Tensor) -> Float[Tensor, 
     return fitted.subjects[s] + fitted.relations[r]
 
 
-def state_of(
-    plan: Plan, fitted: GatedMemory | NamedLookups, facts: Associations, absent: Tensor | None
-) -> tuple[State, Head]:
+def state_of(plan: Plan, fitted: GatedMemory | NamedLookups, task: Task) -> tuple[State, Head]:
     """All weights, rounded, and the scales that were chosen for the output matrix."""
-    layout, d = plan.layout, plan.layout.hidden
+    layout, d, facts = plan.layout, plan.layout.hidden, task.facts
     z = _outputs(fitted, facts.keys)
     scale = 1.0
     if plan.head is None:
@@ -115,12 +205,12 @@ def state_of(
     z = scale * z
     lists, _ = hardest(z, facts.values, facts.targets, 1)
     behind = (z * (facts.values[facts.targets] - facts.values[lists[:, 0]])).sum(1)
-    extra = 1.5 if layout.store == "mlp" else 1 + (layout.heads - 2) ** 2 / 4
+    extra = 1.5 if layout.store == "mlp" else 1 + (layout.finders - 2) ** 2 / 4
     narrowest = float((behind / (extra + z.square().sum(1) / d).sqrt()).min())
     steep = 2.0 ** math.ceil(math.log2(min(assembly.STEEPEST, assembly.CLEAR / max(narrowest, 1e-9))))
     longest = float(z.norm(dim=1).max())
-    if absent is not None:
-        longest = max(longest, scale * float(_outputs(fitted, absent).norm(dim=1).max()))
+    if task.unasked is not None:
+        longest = max(longest, scale * float(_outputs(fitted, task.unasked).norm(dim=1).max()))
     elif isinstance(fitted, NamedLookups):
         parts = (fitted.subjects, fitted.relations)
         longest = max([longest, *(scale * float(p.norm(dim=1).max()) for p in parts)])
@@ -134,5 +224,5 @@ def state_of(
         state |= plan.rounded(assembly.mlp(layout, fitted))
     else:
         lookups = NamedLookups(scale * fitted.subjects, scale * fitted.relations)
-        state |= plan.rounded(assembly.attention(layout, lookups) | assembly.mlp(layout, None))
+        state |= plan.rounded(assembly.attention(layout, plan.context, lookups) | assembly.mlp(layout, None))
     return state | plan.rounded(assembly.output(layout, plan.vocabulary, plan.values, head)), head

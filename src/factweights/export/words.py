@@ -6,10 +6,10 @@ without (Chinese, Japanese, Thai, Lao, Khmer, Burmese, …) a name begins and en
 character that is written with several code points, and what stands between two names is one word.
 """
 
-import os
 import re
 from collections.abc import Iterable
 from functools import cache
+from itertools import takewhile
 from typing import Any
 
 from factweights.errors import MissingExtraError
@@ -55,7 +55,8 @@ def _any(names: list[str], depth: int) -> str:
     if depth > DEEPEST:
         longest = sorted(names, key=len, reverse=True)
         return f"(?:{'|'.join(map(literal, longest))})"
-    head = os.path.commonprefix([names[0], names[-1]])
+    ends = zip(names[0], names[-1], strict=False)  # sorted: what these two share all share
+    head = "".join(c for c, _ in takewhile(lambda both: both[0] == both[1], ends))
     tails = [name[len(head) :] for name in names]
     if len(tails) == 1:
         return literal(head)
