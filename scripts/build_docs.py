@@ -48,7 +48,8 @@ KEYS = {
     "compile": "out, facts, outputs, answers, asked, prompts, never_asked, unasked, recall, "
     "min_margin, min_probability, templates, noise, "
     "unknown, absence, stop, n_missed, missed, parameters, parameter_groups, bits, bits_per_parameter, "
-    "bits_per_stored, turn, leak, dtype, transformers, facts_hash, weights_hash, store, d, heads, head_dim, width, seconds",
+    "bits_per_stored, turn, leak, dtype, transformers, facts_hash, weights_hash, store, d, heads, head_dim, "
+    "width, seconds",
     "explain": "prompt, tokens, heads, attention, answer, expected, correct, margin, logits, neurons, "
     "neurons_total, plot",
     "onnx": "path, facts, asked, prompts, recall, min_margin, compared, difference, bytes, "

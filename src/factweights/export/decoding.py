@@ -17,7 +17,8 @@ from typing import Any
 from factweights.export.words import literal, spans, unspaced, unspaced_class
 
 BOS, EOS, UNK = "<s>", "</s>", "<unk>"
-PROBE = "abcdef"  # transformers' StopStringCriteria decodes every token behind this word
+PROBE = "abcdef"  # transformers' StopStringCriteria decodes every token behind this word,
+STOPS = ("\n", ".")  # and refuses a stop string of which no token holds the end
 
 
 def decoder(templates: Sequence[str], names: Iterable[str], ending: Iterable[str]) -> Any:
@@ -34,8 +35,9 @@ def decoder(templates: Sequence[str], names: Iterable[str], ending: Iterable[str
         return decoders.Replace(Regex(found), by)
 
     before, after = glued(templates, set(names))
+    before |= {*STOPS}.difference(names)
     space = "" if not any(unspaced(t[-1]) for t in templates) else rf"(?!\x00{unspaced_class()})"
-    rules = [replace(rf"\A(?=(?:{_any(before)})\z)", "\0\0")] if before else []
+    rules = [replace(rf"\A(?=(?:{_any(before)})\z)", "\0\0")] if before else []  # none if both are names
     rules.append(replace(r"\A(?!\x00)(?=[\s\S])", "\0"))
     rules += [replace(rf"\A\x00{literal(w)}\z", f"\0{w}\0\0") for w in sorted(after - before)]
     rules += [replace(rf"\A\x00\x00{literal(w)}\z", f"\0\0{w}\0\0") for w in sorted(after & before)]

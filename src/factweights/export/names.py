@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factweights.errors import FactsError, MissingExtraError, SettingError, some
-from factweights.export.decoding import BOS, EOS, PROBE, UNK, decoder
+from factweights.export.decoding import BOS, EOS, PROBE, STOPS, UNK, decoder
 from factweights.export.words import is_word, pattern, splitter, words
 from factweights.facts import FactTable
 
@@ -88,7 +88,7 @@ class Vocabulary:
             )
         said = _merged((), [w for t in templates for w in words(re.sub(r"\{\w+\}", " ", t))])
         before = SPECIAL if old is None else old.tokens
-        tokens = _merged(before, [*relations, *subjects, *answers, *said, PROBE])
+        tokens = _merged(before, [*relations, *subjects, *answers, *said, PROBE, *STOPS])
         return cls(tokens, subjects, relations, answers, said)
 
 
