@@ -67,7 +67,9 @@ class ConfigFile(_Stock):
     pretraining_tp: Literal[1] = 1
     rms_norm_eps: Annotated[float, Field(gt=0, lt=1)]
     rope_parameters: _Rope
+    rope_theta: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None  # as version 4 has it
     tie_word_embeddings: Literal[False] = False
+    torch_dtype: Literal["float32", "bfloat16", "float16"] | None = None  # likewise
     transformers_version: Text = ""
     use_cache: bool = True
     vocab_size: Size
@@ -102,6 +104,7 @@ class TokenizerConfigFile(_Stock):
     pad_token: Text
     unk_token: Text | None = None
     clean_up_tokenization_spaces: bool = False
+    model_input_names: tuple[Literal["input_ids"], Literal["attention_mask"]] | None = None
     model_max_length: Size
     padding_side: Literal["left", "right"]
     tokenizer_class: Literal["TokenizersBackend", "PreTrainedTokenizerFast"]
@@ -111,7 +114,7 @@ class GenerationFile(_Stock):
     """``generation_config.json``."""
 
     bos_token_id: Id
-    eos_token_id: Id
+    eos_token_id: Id | list[Id]
     pad_token_id: Id
     do_sample: Literal[False] = False
     max_new_tokens: Size = 1
