@@ -148,7 +148,7 @@ def expected_of(settings: Settings, table: FactTable, subject: str, relation: st
     Raises:
         UnknownNameError: no such subject or relation; or no such fact, and absence is not stored.
     """
-    stored = getattr(settings, "absence", False)
+    stored = settings.absence
     known = {(s, r) for s, r, _ in table}
     if (
         stored
