@@ -94,6 +94,10 @@ def check_request(memory: Memory, facts: Associations, noise: Sequence[float], t
         raise SettingError(f"key noise is a norm ≥ 0, got {bad[0]}")
     if bad := [k for k in top_k if k < 1]:
         raise SettingError(f"top_k counts outputs from 1 up, got {bad[0]}")
+    if bad := [k for k in top_k if k > facts.n_outputs]:
+        raise SettingError(
+            f"every answer is among the {bad[0]} best of {facts.n_outputs}; ask for a top_k of at most that"
+        )
 
 
 @dataclass(frozen=True)

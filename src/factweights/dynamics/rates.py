@@ -79,6 +79,6 @@ def measured_rates(
             found.append(grown / (grid[high] - grid[low]))
             own.append(rate)
     if not found:
-        return Rate(None, float(np.mean(expected)) if len(expected) else 0.0, None, 0)
+        return Rate(None, float(np.mean(expected)) if len(expected) else math.nan, None, 0)
     f, o = np.array(found), np.array(own)
     return Rate(float(f.mean()), float(o.mean()), float(np.abs(f / o - 1).max()), len(f))

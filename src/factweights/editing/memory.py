@@ -45,7 +45,7 @@ class Edited(Shown):
         others_recall: share of all other facts that do, likewise.
         removed_recall: share of the removed facts that still come out as before. Removing a fact makes room
             for others; it does not by itself make a memory forget.
-        kept: whether every untouched fact that was recalled before still is.
+        kept: whether every untouched fact that was recalled before still is; None where there are none.
         how: ``warm start`` from the old weights, ``closed form``, ``stored again``, or ``unchanged``.
         seconds: storing and verification together.
     """
@@ -56,7 +56,7 @@ class Edited(Shown):
     changed_recall: float | None
     others_recall: float | None
     removed_recall: float | None
-    kept: bool
+    kept: bool | None
     how: How
     seconds: float = field(compare=False)
 
@@ -111,7 +111,12 @@ class Edited(Shown):
         if self.changed_recall is not None:
             lines.append(("changed facts", f"recall {self.changed_recall:.6g}"))
         if self.others_recall is not None:
-            kept = "all kept" if self.kept else "some that were recalled before are lost"
+            said = {
+                True: "all kept",
+                False: "some that were recalled before are lost",
+                None: "none was before",
+            }
+            kept = said[self.kept]
             lines.append(("other facts", f"recall {self.others_recall:.6g}, {kept}"))
         if self.removed_recall is not None:
             lines.append(("removed facts", f"{self.removed_recall:.1%} still come out as before"))
@@ -181,7 +186,7 @@ def edit(
         changed_recall=_recall_of(new, plan.written, certificate.n_missed),
         others_recall=_recall_of(new, plan.untouched, certificate.n_missed),
         removed_recall=_still_there(memory, bundle.facts, plan.removed),
-        kept=certificate.n_missed == 0 or _kept(bundle, new, plan),
+        kept=_kept(bundle, new, plan, certificate.n_missed),
         how=how,
         seconds=time.perf_counter() - begun,
     )
@@ -243,15 +248,17 @@ def _still_there(memory: Memory, old: Associations, rows: tuple[int, ...]) -> fl
     return verify(memory, old.subset(torch.tensor(rows))).recall if rows else None
 
 
-def _kept(before: Bundle, after: Bundle, plan: TableEdit) -> bool:
-    """Whether every untouched fact that ``before`` recalls is recalled by ``after``."""
+def _kept(before: Bundle, after: Bundle, plan: TableEdit, n_missed: int) -> bool | None:
+    """Whether every untouched fact that ``before`` recalls is recalled by ``after``; None of none."""
     changed = {*plan.replaced, *plan.removed}
     old_rows = torch.tensor([i for i in range(len(before.facts)) if i not in changed])
     if not len(old_rows):
-        return True
+        return None
     right = (margins(before.memory, before.facts) > 0).cpu()[old_rows]
     rows = torch.tensor(plan.untouched)[right]
-    return not len(rows) or verify(after.memory, after.facts.subset(rows)).recall == 1.0
+    if not len(rows):
+        return None
+    return n_missed == 0 or verify(after.memory, after.facts.subset(rows)).recall == 1.0
 
 
 def _shortfall(c: Certificate, aim: float, facts: Associations, memory: Memory, method: Method) -> str:

@@ -79,7 +79,7 @@ def write(
 def _verified(bundle: Bundle, memory: Memory, facts: Associations, seed: int) -> Certificate:
     """What ``verify`` says, at the noise and the k of the certificate before, so that the two compare."""
     noise = [float(norm) for norm in bundle.certificate.get("noise_recall", ())]
-    top_k = [int(k) for k in bundle.certificate.get("top_k", ())]
+    top_k = [int(k) for k in bundle.certificate.get("top_k", ()) if int(k) <= facts.n_outputs]
     return verify(memory, facts, noise=noise, top_k=top_k, seed=seed)
 
 

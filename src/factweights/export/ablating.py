@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from factweights.errors import SettingError
 from factweights.export import real
 from factweights.export.folder import WEIGHTS
 from factweights.export.layout import Layout
@@ -29,15 +30,16 @@ class Ablated:
         removed: what was removed.
         tries: how often.
         fact: share of the facts it was meant for that were lost.
-        same_subject, same_relation, others: mean share lost of facts that share either with it, or neither.
+        same_subject, same_relation, others: mean share lost of facts that share either with it, or neither;
+            None where there are no such facts.
     """
 
     removed: str
     tries: int
     fact: float
-    same_subject: float
-    same_relation: float
-    others: float
+    same_subject: float | None
+    same_relation: float | None
+    others: float | None
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,15 @@ class Ablation(Shown):
         return [
             (
                 r.removed,
-                f"fact lost {r.fact:.1%}; of its subject's {r.same_subject:.2%}, of its relation's "
-                f"{r.same_relation:.2%}, of all others {r.others:.3%} ({r.tries} tries)",
+                f"fact lost {r.fact:.1%}; of its subject's {_share(r.same_subject)}, of its relation's "
+                f"{_share(r.same_relation)}, of all others {_share(r.others)} ({r.tries} tries)",
             )
             for r in self.rows
         ]
+
+
+def _share(x: float | None) -> str:
+    return "–, there are none" if x is None else f"{x:.3%}"
 
 
 class _Bench:
@@ -101,10 +107,13 @@ def ablate(path: str | Path, *, facts: int = 20, seed: int = 0, on_progress: OnP
         on_progress: told after every removal.
 
     Raises:
+        SettingError: fewer than one fact.
         FileFormatError: not a folder of ``compile``.
     """
     bench = _Bench(Path(path))
     table = bench.table
+    if facts < 1:
+        raise SettingError(f"facts is how many facts are tried, at least 1; got {facts}")
     drawn = torch.randperm(len(table), generator=torch.Generator().manual_seed(seed))[:facts].tolist()
     layer = bench.model.model.layers[0]
     o = layer.self_attn.o_proj.weight
@@ -189,5 +198,8 @@ def _summed(what: str, table: FactTable, losses: list[tuple[int, Tensor]]) -> Ab
             if group.any():
                 sums[k] += float(lost[group].double().mean())
                 counts[k] += 1
-    means = [float(x) for x in sums / counts.clamp_min(1)]
-    return Ablated(what, len(losses), *means)
+    # Of no facts there is no share: None, not 0 lost.
+    fact, *others = [float(x / n) if n else None for x, n in zip(sums, counts, strict=True)]
+    if fact is None:
+        raise SettingError("no fact was tried; ask for facts=1 or more")
+    return Ablated(what, len(losses), fact, *others)

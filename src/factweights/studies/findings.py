@@ -30,7 +30,13 @@ def _series(data: Data, method: str, recall: float | None = None, label: str = "
 
 
 def _predicted(series: Data | None, prediction: Callable[[Data], float | None]) -> list[Data]:
-    return [] if series is None else [p for p in series["points"] if p["facts"] > 0 and prediction(p)]
+    return [] if series is None else [p for p in series["points"] if prediction(p)]
+
+
+def _nothing(points: Sequence[Data]) -> Finding | None:
+    """A size at which nothing fits is no missing one: the geometric mean over sizes is 0 then."""
+    empty = sum(p["facts"] <= 0 for p in points)
+    return Finding(0.0, None, f"nothing fits at {empty} of {len(points)} sizes") if empty else None
 
 
 def over(
@@ -42,6 +48,8 @@ def over(
         used = _predicted(_series(data, method, recall, label), prediction)
         if not used:
             return None
+        if nothing := _nothing(used):
+            return nothing
         law = [float(prediction(p) or 0) for p in used]
         found = against_law([p[size] for p in used], [_facts(p) for p in used], law)
         return Finding(found.ratio, found.interval, f"{len(used)} sizes, residual {found.rms:.1%} rms")
@@ -56,8 +64,8 @@ def drift(
 
     def measure(data: Data) -> Finding | None:
         used = _predicted(_series(data, method, recall, label), prediction)
-        if len({p[size] for p in used}) < 3:
-            return None
+        if len({p[size] for p in used}) < 3 or _nothing(used):
+            return None  # an exponent needs logarithms
         ratios = [[n / float(prediction(p) or 0) for n in _facts(p)] for p in used]
         found = power_law([p[size] for p in used], ratios)
         return Finding(found.exponent, found.exponent_interval, f"{found.sizes} sizes")
@@ -93,8 +101,11 @@ def training(data: Data) -> Finding | None:
         return None
     best = {p["d"]: {r["seed"]: r["facts"] for r in p["runs"]} for p in ours["points"]}
     pairs = [(r["facts"], best[p["d"]].get(r["seed"])) for p in paper["points"] for r in p["runs"]]
-    ratios = [a / b for a, b in pairs if a and b]
-    return Finding(_mean(ratios), None, f"{len(ratios)} pairs of the same facts") if ratios else None
+    ratios = [a / b for a, b in pairs if b]  # training that stores nothing counts, as 0
+    if not ratios:
+        return None
+    without = f", {len(pairs) - len(ratios)} without a pair" if len(pairs) > len(ratios) else ""
+    return Finding(_mean(ratios), None, f"{len(ratios)} pairs of the same facts{without}")
 
 
 def bits(data: Data) -> Finding | None:
@@ -117,9 +128,11 @@ def slope(data: Data) -> Finding | None:
 def per_parameter(data: Data) -> Finding | None:
     """Facts for each parameter of fitted transformers, geometric mean."""
     points = distinct(p for s in data["series"] if s["method"] == "fit" for p in s["points"])
-    used = [p for p in points if p["facts"] > 0 and not p["capped"]]
+    used = [p for p in points if not p["capped"]]
     if not used:
         return None
+    if nothing := _nothing(used):
+        return nothing
     runs = [[n / p["parameters"] for n in _facts(p)] for p in used]
     found = against_law([p["parameters"] for p in used], runs, [1.0] * len(used))
     return Finding(found.ratio, found.interval, f"{len(used)} transformers")
@@ -127,9 +140,12 @@ def per_parameter(data: Data) -> Finding | None:
 
 def spread(data: Data) -> Finding | None:
     """How much it matters whether attention or the MLP has the parameters."""
-    found = [s["per_parameter"] for s in data["series"] if s["method"] == "fit" and s["per_parameter"]]
+    every = [s["per_parameter"] for s in data["series"] if s["method"] == "fit"]
+    found = [x for x in every if x is not None]
     if len(found) < 2:
         return None
+    if min(found) <= 0:
+        return Finding(math.inf, None, f"nothing fits at one of {len(found)} quotients")
     return Finding(max(found) / min(found), None, f"{len(found)} quotients of attention and MLP")
 
 
@@ -161,16 +177,19 @@ def rate(data: Data) -> Finding | None:
 
 
 def _descents(data: Data) -> Sequence[Data]:
-    return next(s["runs"] for s in data["series"] if s["kind"] == "descent")
+    return next((s["runs"] for s in data["series"] if s["kind"] == "descent"), ())
 
 
-def over_seeds(measure: Callable[[Data, Data], float]) -> Callable[[Data], Finding]:
-    """The mean over the stochastic runs of figure 5, with its Student interval."""
+def over_seeds(measure: Callable[[Data, Data], float]) -> Callable[[Data], Finding | None]:
+    """The mean over the stochastic runs of figure 5, with its Student interval; None without runs."""
 
-    def measured(data: Data) -> Finding:
+    def measured(data: Data) -> Finding | None:
         found = [measure(data, run) for run in _descents(data)]
+        if not found:
+            return None
         if not all(map(math.isfinite, found)):
-            return Finding(math.inf, None, "not in every run")
+            finite = sum(map(math.isfinite, found))
+            return Finding(math.inf, None, f"in {finite} of {len(found)} runs, not in every one")
         between = f", {min(found):.4g} to {max(found):.4g}" if len(found) > 1 else ""
         return Finding(sum(found) / len(found), mean_interval(found), f"seeds: {len(found)}{between}")
 
@@ -192,9 +211,11 @@ def stage_ends(name: str) -> Callable[[Data, Data], float]:
     return end
 
 
-def off_flow(data: Data) -> Finding:
+def off_flow(data: Data) -> Finding | None:
     """The largest difference between a run and the flow at matched times."""
     runs = _descents(data)
+    if not runs:
+        return None
     worst = max(run["off_flow"]["largest"] for run in runs)
     lagged = max(run["off_flow"]["largest_with_lag"] for run in runs)
     return Finding(worst, None, f"seeds: {len(runs)}; {lagged:.2%} with the lag of steps")
@@ -239,4 +260,6 @@ def sharper(data: Data) -> Finding | None:
 
 
 def _mean(ratios: Sequence[float]) -> float:
+    if min(ratios) <= 0:
+        return 0.0
     return math.exp(sum(map(math.log, ratios)) / len(ratios))

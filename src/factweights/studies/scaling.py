@@ -56,6 +56,7 @@ class AgainstLaw(Shown):
         rms: root mean square of the residuals: how wrong the law is, its constant included.
         drift: exponent of the ratio in the size: 0 if the law has the right growth.
         level: nominal coverage.
+        left_out: sizes without a prediction, or with a median of 0, which has no logarithm.
     """
 
     ratio: float
@@ -64,6 +65,7 @@ class AgainstLaw(Shown):
     rms: float
     drift: float | None
     level: float
+    left_out: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, ready for JSON."""
@@ -73,9 +75,12 @@ class AgainstLaw(Shown):
         """What a person wants to read."""
         return [
             ("measured / law", f"{self.ratio:.4g}{_between(self.interval)}"),
-            ("residual", f"{self.rms:.1%} rms over {len(self.residuals)} sizes"),
+            ("residual", f"{self.rms:.1%} rms over {len(self.residuals)} sizes" + self._left_out()),
             ("drift", "–" if self.drift is None else f"size^{self.drift:+.3f}"),
         ]
+
+    def _left_out(self) -> str:
+        return f"; {self.left_out} sizes with none left out" if self.left_out else ""
 
 
 @dataclass(frozen=True)
@@ -196,6 +201,7 @@ def against_law(
         float(np.sqrt((residuals**2).mean())),
         drift,
         level,
+        len(x) - len(sizes),
     )
 
 
@@ -283,7 +289,8 @@ def _resampled(
     rng = np.random.default_rng(seed)
     drawn = [np.median(r[rng.integers(0, len(r), (draws, len(r)))], axis=1) for _, r in used]
     found = np.stack(drawn, axis=1)
-    return sizes, medians, found[(found > 0).all(axis=1)]
+    found = found[(found > 0).all(axis=1)]
+    return sizes, medians, found if len(found) else None
 
 
 def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 """A claim, what was found, and the verdict on it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -41,8 +42,9 @@ class Judged:
 
     Attributes:
         verdict: ``holds`` if the value and its whole interval lie in the band, ``fails`` if both lie outside,
-            ``open`` if the interval reaches across an edge; ``not shown`` where the data cannot tell and
-            ``not run`` where there are none.
+            ``open`` if the interval reaches across an edge; ``not shown`` where the data cannot tell, or what
+            they tell is no number, and ``not run`` where there are none. A quantity that grew without bound,
+            or never came, holds nowhere.
     """
 
     name: str
@@ -83,8 +85,10 @@ def judge(claim: Claim, data: Data | None) -> Judged:
 
 
 def _verdict(claim: Claim, finding: Finding | None) -> Verdict:
-    if finding is None:
+    if finding is None or any(map(math.isnan, (finding.value, *(finding.interval or ())))):
         return "not shown"
+    if math.isinf(finding.value):
+        return "fails"
     low, high = finding.interval or (finding.value, finding.value)
     low, high = min(low, finding.value), max(high, finding.value)
     if claim.low <= low and high <= claim.high:
