@@ -141,33 +141,30 @@ def _fit_mlp(plan: Plan, task: Task, width: int, start: GatedMemory | None, tell
         return memory
     every = task.absence.all()
     for round_ in range(ROUNDS):
-        behind = torch.cat(
-            [
-                _unknown_leads(memory, _keys(plan, task.clean, Pairs(s, r)), facts.values)
-                for s, r in zip(every.subject.split(BLOCK), every.relation.split(BLOCK), strict=True)
-            ]
-        )
-        wrong = int((behind <= 0).sum())
+        ahead = _unknown_leads(plan, task, memory, every)
+        wrong, close = int((ahead <= 0).sum()), int((ahead < plan.margin / 2).sum())
         tell(Progress(round_ + 1, None, f"{wrong:,} of {task.absence.count:,} absent facts have an answer"))
-        close = behind < plan.margin / 2
-        if not wrong and round_:
+        if not close or (round_ and not wrong):
             break
-        hardest = (
-            behind.masked_fill(~close, torch.inf).topk(min(AT_ONCE, int(close.sum())), largest=False).indices
-        )
-        more = _keys(plan, task.clean, Pairs(every.subject[hardest], every.relation[hardest]))
+        hard = ahead.topk(min(AT_ONCE, close), largest=False).indices
+        more = _keys(plan, task.clean, Pairs(every.subject[hard], every.relation[hard]))
         targets = torch.full((len(more),), facts.n_outputs - 1)
         facts = Associations(torch.cat([facts.keys, more]), facts.values, torch.cat([facts.targets, targets]))
         memory = fit_mlp(facts, width, seed=plan.seed, start=memory, margin=plan.margin, tell=tell)
     return memory
 
 
-def _unknown_leads(memory: GatedMemory, keys: Tensor, values: Tensor) -> Float[Tensor, " n"]:
-    """Cosine of each output to <unk>, the last row, less the largest to an answer."""
-    with torch.no_grad():
-        out = torch.nn.functional.normalize(memory(keys), dim=1)
-    scores = out.float() @ values.float().T
-    return scores[:, -1] - scores[:, :-1].amax(1)
+@torch.no_grad()
+def _unknown_leads(plan: Plan, task: Task, memory: GatedMemory, pairs: Pairs) -> Float[Tensor, " n"]:
+    """Cosine of each pair's output to <unk>, the last row, less the largest to an answer."""
+    values, found = task.facts.values.float(), []
+    weights = (memory.read, memory.gate, memory.write)
+    single = GatedMemory.from_weights(*(w.float() for w in weights), activation="silu")
+    for s, r in zip(pairs.subject.split(BLOCK), pairs.relation.split(BLOCK), strict=True):
+        out = single(_keys(plan, task.clean, Pairs(s, r)).float())
+        scores = torch.nn.functional.normalize(out, dim=1) @ values.T
+        found.append(scores[:, -1] - scores[:, :-1].amax(1))
+    return torch.cat(found)
 
 
 def _contradiction(plan: Plan, task: Task, found: tuple[tuple[int, int], tuple[int, int]]) -> str:
