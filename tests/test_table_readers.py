@@ -186,7 +186,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(
     rows=st.lists(st.tuples(names, names), min_size=1, max_size=6, unique_by=lambda r: r[0]),
     delimiter=st.sampled_from(",;\t|"),
@@ -212,7 +212,7 @@ plain = st.text(string.ascii_letters + " ,;|\t\"'éß日", min_size=1, max_size=
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 @given(
     rows=st.lists(st.tuples(plain, plain), min_size=3, max_size=8, unique_by=lambda r: r[0]),
     delimiter=st.sampled_from(",;\t|"),
@@ -949,7 +949,7 @@ PIECES = [*(w.encode() for w in WORDS.split(" ")), b" ", b"\xff\xfe", b"\xe9", b
 pieces = st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(raw=st.one_of(st.binary(max_size=200), pieces), name=st.sampled_from(NAMES), header=st.booleans())
 @example(raw=b'"', name="t.csv", header=True)
 @example(raw=b"\xef\xbb\xbf\n", name="t.jsonl", header=True)
@@ -979,7 +979,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(document=json_values, name=st.sampled_from(["t.json", "t.jsonl"]))
 def test_no_json_ends_in_a_traceback(tmp_path_factory, document, name):
     path = tmp_path_factory.mktemp("t") / name
@@ -989,6 +989,44 @@ def test_no_json_ends_in_a_traceback(tmp_path_factory, document, name):
             FactTable.read(path, **settings_)
         except FactweightsError:
             continue
+
+
+def test_edges_are_taken_off_in_linear_time():
+    from factweights.facts import cells
+
+    assert set(cells._SPACE) == {chr(c) for c in range(0x110000) if chr(c).isspace()}
+    assert text(" \ufeff" * 200_000 + "é" + "\u200b\xa0" * 200_000) == "é"
+
+
+def test_very_many_columns_end_soon(file):
+    wide = ",".join(f"c{i}" for i in range(20_000))
+    read = FactTable.read(file(f"{wide}\n{wide.replace('c', 'd')}\n"))
+    assert len(read) == 19_999
+    with pytest.raises(FactsError):
+        FactTable.read(file(f"{wide}\n{wide}\n"), wide=False)
+
+
+def test_a_key_that_stands_twice(file):
+    twice = '[{"subject": "a", "relation": "r", "answer": {"str": "x", "str": "y"}, "z": {"a": 1, "a": 2}}]'
+    with pytest.raises(FactsError, match="twice"):
+        FactTable.read(file(twice, "t.json"), columns={"answer": "answer.str"})
+    for contents in (
+        '{"a": "b", "a": "c"}',
+        '[{"a": "b", "a": "c"}]',
+        '{"head": {}, "results": {}, "head": {}}',
+    ):
+        with pytest.raises(FileFormatError, match="twice"):
+            FactTable.read(file(contents, "t.json"))
+    ignored = twice.replace('{"str": "x", "str": "y"}', '"x"')
+    assert list(FactTable.read(file(ignored, "t.json"))) == [("a", "r", "x")]
+
+
+def test_records_made_flat(file):
+    header = (
+        "case_id,requested_rewrite.subject,requested_rewrite.relation_id,requested_rewrite.target_true.str"
+    )
+    assert list(FactTable.read(file(f"{header}\n1,A,P1,B\n"))) == [("A", "P1", "B")]
+    assert list(FactTable.read(file("u,sub_label,predicate_id,obj_label\nu,A,P1,B\n"))) == [("A", "P1", "B")]
 
 
 @given(st.text(max_size=20))

@@ -38,8 +38,9 @@ def without_added(sheet: Sheet, keep: Collection[str] = ()) -> Sheet:
         return sheet
     said = ", ".join(repr(sheet.header[i]) if sheet.header[i] else "the first, without a name" for i in gone)
     many = "column of row numbers" if len(gone) == 1 else "columns of row numbers"
+    left = set(gone)
     return sheet.select(
-        [i for i in range(len(sheet.header)) if i not in gone], note=f"{many} left out: {said}"
+        [i for i in range(len(sheet.header)) if i not in left], note=f"{many} left out: {said}"
     )
 
 
@@ -86,14 +87,16 @@ def _is_index(sheet: Sheet, i: int, cells: list[str]) -> bool:
 def labelled(sheet: Sheet) -> Sheet:
     """The results of a Wikidata query with the label of every item in the place of its link."""
     names = sheet.header
+    at = {name: i for i, name in reversed(list(enumerate(names)))}
     pairs = {
-        i: names.index(name + LABEL)
+        i: at[name + LABEL]
         for i, name in enumerate(names)
-        if name and name + LABEL in names and (sheet.wikidata or _links(sheet, i))
+        if name and name + LABEL in at and (sheet.wikidata or _links(sheet, i))
     }
     if not pairs and not sheet.wikidata:
         return sheet
-    order = [pairs.get(i, i) for i in range(len(names)) if i not in pairs.values()]
+    labels = set(pairs.values())
+    order = [pairs.get(i, i) for i in range(len(names)) if i not in labels]
     short = [names[i].removesuffix(LABEL) or names[i] for i in order]
     header = short if len(set(short)) == len(short) else [names[i] for i in order]
     note = f"labels for links in {', '.join(names[i] for i in pairs)}" if pairs else ""

@@ -14,6 +14,8 @@ from factweights.facts.reading import Reading
 from factweights.facts.roles import ROLES, aliases
 from factweights.facts.sheet import Sheet
 
+_MANY = 200  # column names among which misspelt ones are looked for
+
 Triple = tuple[int, str, str, str]
 
 
@@ -198,7 +200,7 @@ def _looks_wide(sheet: Sheet, found: dict[str, Column], columns: dict[str, str])
         )
     lower = [n.casefold() for n in names]
     for role in ("relation", "answer"):
-        if role in found or difflib.get_close_matches(role, lower, n=1, cutoff=0.8):
+        if role in found or difflib.get_close_matches(role, lower[:_MANY], n=1, cutoff=0.8):
             raise _lacking(sheet, found)
     if len(names) < 2:
         return False
@@ -267,7 +269,7 @@ def _must_be_no_index(sheet: Sheet, subject: int) -> None:
 def _relations(sheet: Sheet, subject: int) -> tuple[list[int], list[str]]:
     """The columns that are relations, and what is said of the others."""
     others = [i for i in range(len(sheet.header)) if i != subject]
-    inner = [i for i in others if _holds_others(sheet, i)]
+    inner = {i: None for i in others if _holds_others(sheet, i)}
     kept = [i for i in others if i not in inner]
     for i in kept:
         if by_a_program(sheet.header[i]):
@@ -339,7 +341,11 @@ def _lacking(sheet: Sheet, found: dict[str, Column]) -> FactsError:
     lacking = [role for role in ROLES if role not in found]
     free = [n for i, n in enumerate(names) if i not in taken]
     lower = {n.casefold(): n for n in free}
-    near = {r: lower[m[0]] for r in lacking if (m := difflib.get_close_matches(r, lower, n=1, cutoff=0.6))}
+    near = {
+        r: lower[m[0]]
+        for r in lacking
+        if (m := difflib.get_close_matches(r, list(lower)[:_MANY], n=1, cutoff=0.6))
+    }
     hint = f"perhaps columns={near}" if near else f"say what it is called: columns={{{lacking[0]!r}: …}}"
     return FactsError(
         f"{sheet.source} has no column {' and no column '.join(map(repr, lacking))}, only {_listed(names)}; "

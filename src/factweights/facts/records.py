@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from factweights.errors import FileFormatError
-from factweights.facts.cells import Number
+from factweights.facts.cells import Number, Repeating
 from factweights.facts.sheet import Sheet, names, records_sheet
 
 Numbered = list[tuple[int, Any]]
 _SPACE = " \t\r\n\ufeff"
 _TERM_KEYS = {"value", "type", "xml:lang", "datatype"}
 _FORM = '{"subject": …, "relation": …, "answer": …}'
-
-
-class Repeating(dict[str, Any]):
-    """A JSON object in which a key stands twice, so that nobody knows what it holds."""
 
 
 def json_sheet(path: Path, decoded: str, header: bool) -> Sheet:
@@ -107,6 +103,8 @@ def _sheet(path: Path, document: Any, header: bool) -> Sheet:
         return _rows(path, "item", list(enumerate(document, start=1)), header, "JSON")
     if not isinstance(document, dict):
         raise FileFormatError(f"{path} holds one value and no table; write a list of objects, {_FORM}")
+    if isinstance(document, Repeating):
+        raise FileFormatError(f"{path}: a key stands there twice; keep one of the two")
     for made in (_sparql, _split, _by_column):
         if (sheet := made(path, document)) is not None:
             return sheet

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from factweights.errors import FactsError
-from factweights.facts.cells import column_texts, nested, text
+from factweights.facts.cells import Repeating, column_texts, nested, text
 
 Path_ = tuple[str, ...]  # keys and indices inside a cell
 
@@ -77,10 +77,14 @@ class Sheet:
 def within(cell: Any, path: Path_) -> Any:
     """What lies under keys and indices inside a cell of dicts and lists; None where it is not there."""
     for step in path:
+        if isinstance(cell, Repeating):
+            raise FactsError(
+                f"an object on the way to {'.'.join(path)!r} has a key twice; keep one of the two"
+            )
         if isinstance(cell, Mapping):
             cell = cell.get(step)
         elif nested(cell) and not isinstance(cell, (bytes, bytearray, memoryview, set, frozenset)):
-            cell = cell[int(step)] if step.isdecimal() and int(step) < len(cell) else None
+            cell = cell[int(step)] if step.isdecimal() and len(step) < 10 and int(step) < len(cell) else None
         else:
             return None
     return cell
