@@ -313,7 +313,7 @@ def test_capacity_of_other_facts(cli_json, options):
         (["paper-adam", "--setting", "max_steps"], "KEY=VALUE"),
         (["paper-adam", "--setting", "max_steps=1", "--setting", "max-steps=2"], "given twice"),
         (["paper-adam", "--setting", "recall=0.5"], "--recall"),
-        (["paper-adam", "--setting", "learning_rate=-1"], "learning_rate > 0"),
+        (["paper-adam", "--setting", "learning_rate=-1"], "give a number above 0"),
         (["hebbian", "--setting", "rate=1"], "it has none"),
         (["exact-linear", "--setting", "stop=never"], "stop of exact-linear cannot be 'never'"),
         (["hebbian", "--seeds", "many"], "--seeds takes whole numbers"),

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
+from factweights.cli.output import say
 from factweights.cli.tables import TableOptions
 
 
@@ -91,5 +92,5 @@ def measure(
     if json:
         print_json({**found.to_dict(), "files": files})
         return
-    print(found)
-    print("\n".join(f"wrote {f}" for f in files) if files else "nothing written: give --out DIR to keep it")
+    say(found)
+    say("\n".join(f"wrote {f}" for f in files) if files else "nothing written: give --out DIR to keep it")

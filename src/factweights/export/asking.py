@@ -148,10 +148,9 @@ def expected_of(settings: Settings, table: FactTable, subject: str, relation: st
     Raises:
         UnknownNameError: no such subject or relation; or no such fact, and absence is not stored.
     """
-    stored = settings.absence
     known = {(s, r) for s, r, _ in table}
     if (
-        stored
+        settings.absence
         and (subject, relation) not in known
         and subject in settings.subjects
         and relation in settings.relations

@@ -40,7 +40,7 @@ def _attention(axes: Axes, found: Mapping[str, Any]) -> None:
     picture = [[a[t] for t in kept] for a in shares]
     axes.imshow(picture, vmin=0, vmax=1, cmap="Blues", aspect="auto")
     axes.set_xticks(range(len(kept)), [_short(tokens[t]) for t in kept], rotation=35, ha="right")
-    axes.set_yticks(range(len(shares)), found["heads"])
+    axes.set_yticks(range(len(shares)), [_short(h, 40) for h in found["heads"]])
     axes.grid(visible=False)
     for i, row in enumerate(picture):
         for j, x in enumerate(row):
