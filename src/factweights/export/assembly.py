@@ -28,7 +28,6 @@ answer, and for those that end with one and hold no other name of its role.
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
@@ -279,26 +278,3 @@ class Clean:
         for token in (subject, relation):
             x = x if token is None else x + self.written[token]
         return x
-
-
-def config(layout: Layout, vocabulary: Vocabulary, width: int, context: int, dtype: torch.dtype) -> Any:
-    """The stock configuration."""
-    from transformers import LlamaConfig
-
-    return LlamaConfig(
-        vocab_size=len(vocabulary.tokens),
-        hidden_size=layout.hidden,
-        intermediate_size=width,
-        num_hidden_layers=1,
-        num_attention_heads=layout.heads,
-        num_key_value_heads=layout.heads,
-        head_dim=layout.head_dim,
-        max_position_embeddings=context,
-        rms_norm_eps=EPS,
-        rope_parameters={"rope_type": "default", "rope_theta": LONGEST_TURN},
-        tie_word_embeddings=False,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-        dtype=dtype,
-    )

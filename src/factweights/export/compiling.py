@@ -9,36 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from factweights import theory
 from factweights.errors import NotStorableError, SettingError
-from factweights.export import assembly, real
+from factweights.export import real
 from factweights.export.absence import Absence
 from factweights.export.asking import complete, said_of
-from factweights.export.assembly import Clean, Head, State
-from factweights.export.card import card
+from factweights.export.assembly import Clean
 from factweights.export.checking import ModelCertificate, check_model
 from factweights.export.fitting import comfortable_width
-from factweights.export.folder import (
-    CARD,
-    CERTIFICATE,
-    COMPILED,
-    FACTS,
-    MAP,
-    MEMORY,
-    WEIGHTS,
-    must_be_writable,
-    write_settings,
-)
-from factweights.export.layout import LONGEST_TURN, Layout, Store, layout_for
-from factweights.export.maps import map_of
-from factweights.export.names import EOS, TEMPLATES, UNK, Vocabulary, check_templates, tokenize
+from factweights.export.folder import COMPILED, must_be_writable
+from factweights.export.layout import Layout, Store, layout_for
+from factweights.export.names import TEMPLATES, Vocabulary, check_templates, tokenize
 from factweights.export.plans import Plan
+from factweights.export.saving import save_checkpoint, save_knowledge
 from factweights.export.weights import CLOSE, Task, Width, first_width, fit, state_of, task_of
 from factweights.facts import FactTable
-from factweights.folders import plain, read_json, whole_folder, write_json
-from factweights.memories import LinearMemory
+from factweights.folders import whole_folder
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 
@@ -173,11 +160,11 @@ def write(
         state, head = state_of(plan, fitted, task)
         try:
             with whole_folder(out, kind=COMPILED, overwrite=overwrite, on_progress=tell) as tmp:
-                _save(plan, tmp, tokenizer, state, neurons)
+                save_checkpoint(plan, tmp, tokenizer, state, neurons)
                 tell(Progress(0, None, "reloading"))
                 c = _checked(plan, tmp, tell)
                 tell(Progress(0, None, "drawing the map"))
-                _finish(plan, tmp, state, head, c, neurons)
+                save_knowledge(plan, tmp, state, head, c, neurons)
             return Path(out), c, neurons
         except _ShortError as e:
             short = e.certificate
@@ -218,71 +205,6 @@ def _dtype(dtype: str | torch.dtype) -> torch.dtype:
     if name not in DTYPES:
         raise SettingError(f"a checkpoint is saved as one of {', '.join(DTYPES)}; got {name!r}")
     return DTYPES[name]
-
-
-def _save(plan: Plan, folder: Path, tokenizer: Any, state: State, width: int) -> None:
-    """The checkpoint itself."""
-    package = real.transformers()
-    config = assembly.config(plan.layout, plan.vocabulary, width, plan.context, plan.dtype)
-    config.architectures = ["LlamaForCausalLM"]
-    with real.quiet():
-        config.save_pretrained(folder)
-        tokenizer.model_max_length = plan.context
-        tokenizer.save_pretrained(folder)
-        package.GenerationConfig(
-            max_new_tokens=2,  # an answer and </s>
-            do_sample=False,
-            bos_token_id=config.bos_token_id,
-            eos_token_id=plan.vocabulary.of((EOS, UNK, *plan.vocabulary.ending)),
-            pad_token_id=config.pad_token_id,
-        ).save_pretrained(folder)
-    # What version 4 looks for: the rotary base by this name, else it takes 10,000 without a word.
-    numbers = {"rope_theta": LONGEST_TURN, "torch_dtype": str(plan.dtype).removeprefix("torch.")}
-    _amend(folder / "config.json", numbers)
-    # A class that both versions know. An empty list of added tokens leaves them as tokenizer.json has them;
-    # without one, both would make </s> and <unk> special where decoding needs to see them.
-    _amend(
-        folder / "tokenizer_config.json",
-        {"tokenizer_class": "PreTrainedTokenizerFast", "added_tokens_decoder": {}},
-    )
-    weights = save({k: w.contiguous() for k, w in state.items()}, metadata={"format": "pt"})
-    (folder / WEIGHTS).write_bytes(weights)
-
-
-def _amend(path: Path, fields: dict[str, Any]) -> None:
-    write_json(path, read_json(path) | fields)
-
-
-def _finish(plan: Plan, folder: Path, state: State, head: Head, c: ModelCertificate, width: int) -> None:
-    """What is known of the facts, beside the checkpoint."""
-    layout, vocabulary = plan.layout, plan.vocabulary
-    if layout.store == "mlp":
-        assembly.memory_in(layout, state).to(plan.dtype).save(folder / MEMORY)
-    else:
-        o = assembly.lookups_in(layout, state, len(vocabulary.subjects), len(vocabulary.relations))
-        both = torch.cat([o.subjects, o.relations]).T
-        LinearMemory.from_weight(both.to(plan.dtype)).save(folder / MEMORY)
-    plan.table.write(folder / FACTS)
-    write_json(folder / CERTIFICATE, plain(c.to_dict()))
-    (folder / MAP).write_text(map_of(layout, vocabulary, plan.table, state), encoding="utf-8")
-    (folder / CARD).write_text(card(plan.table, c, layout, width, plan.templates), encoding="utf-8")
-    write_settings(
-        folder,
-        layout=layout.to_dict(),
-        width=width,
-        dtype=str(plan.dtype).removeprefix("torch."),
-        templates=list(plan.templates),
-        context=plan.context,
-        absence=plan.absence,
-        seed=plan.seed,
-        head=head.to_dict(),
-        subjects=list(vocabulary.subjects),
-        relations=list(vocabulary.relations),
-        answers=list(vocabulary.answers),
-        words=list(vocabulary.words),
-        tokens=list(vocabulary.tokens),
-        table_hash=plan.table.hash,
-    )
 
 
 def _shortfall(plan: Plan, task: Task, c: ModelCertificate, width: int) -> str:
