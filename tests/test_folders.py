@@ -554,7 +554,7 @@ def test_what_was_written_is_noted(tmp_path):
             tmp.write_text("x")
         with contextlib.suppress(KeyError):
             half_written(whole_file(tmp_path / "c"), KeyError())
-    assert written == [tmp_path / "a", tmp_path / "b"]
+    assert list(written) == [tmp_path / "a", tmp_path / "b"]
 
 
 # -- manifests ---------------------------------------------------------------------------------------------

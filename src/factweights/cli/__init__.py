@@ -32,19 +32,21 @@ def run(tokens: Sequence[str]) -> int:
 def _run(tokens: Sequence[str], as_json: bool) -> int:
     from factweights.cli import outcomes
     from factweights.cli.notes import tell_notes
+    from factweights.interrupts import noting
 
-    try:
-        from factweights.cli.app import call
+    with noting() as written:
+        try:
+            from factweights.cli.app import call
 
-        call(tokens)
-        sys.stdout.flush()
-        tell_notes()
-    except KeyboardInterrupt as e:
-        return outcomes.interrupted(e, as_json)
-    except BrokenPipeError:
-        return outcomes.unread()
-    except Exception as e:
-        code = outcomes.failed(e, as_json)
-        tell_notes()
-        return code
+            call(tokens)
+            sys.stdout.flush()
+            tell_notes()
+        except KeyboardInterrupt as e:
+            return outcomes.interrupted(e, as_json, list(written))
+        except BrokenPipeError:
+            return outcomes.unread()
+        except Exception as e:
+            code = outcomes.failed(e, as_json)
+            tell_notes()
+            return code
     return 0

@@ -5,12 +5,14 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from factweights.errors import FactweightsError
 from factweights.show import shown
 
+NAMED = 3  # of the files written before Ctrl-C
 ERROR, USAGE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 
@@ -33,9 +35,16 @@ def failed(error: Exception, as_json: bool) -> int:
     raise error
 
 
-def interrupted(error: KeyboardInterrupt, as_json: bool) -> int:
+def interrupted(error: KeyboardInterrupt, as_json: bool, written: Sequence[Path]) -> int:
     """Ctrl-C: what is kept, and no traceback."""
-    return _say("Interrupted", str(error) or "interrupted; nothing was written", as_json, INTERRUPTED, "")
+    said = f"interrupted; {_named(written)} written" if written else "interrupted; nothing was written"
+    return _say("Interrupted", str(error) or said, as_json, INTERRUPTED, "")
+
+
+def _named(paths: Sequence[Path]) -> str:
+    first = ", ".join(map(str, paths[:NAMED]))
+    more = len(paths) - NAMED
+    return (f"{first} and {more:,} more" if more > 0 else first) + (" was" if len(paths) == 1 else " were")
 
 
 @contextlib.contextmanager

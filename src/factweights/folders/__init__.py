@@ -10,8 +10,8 @@ from factweights.folders.locks import locked
 from factweights.folders.manifests import Kind, Manifest, list_files, read_manifest, sealed
 from factweights.folders.reading import one_version
 from factweights.folders.targets import must_be_writable, must_take_file
-from factweights.folders.uninterrupted import noting, uninterrupted
 from factweights.folders.writing import whole_folder
+from factweights.interrupts import noting, uninterrupted
 
 __all__ = [
     "Kind",

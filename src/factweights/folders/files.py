@@ -14,7 +14,7 @@ from factweights.folders.exchanging import rename_new
 from factweights.folders.leftovers import Beside, remove, sync
 from factweights.folders.locks import locked
 from factweights.folders.targets import file_at, stream_at
-from factweights.folders.uninterrupted import note, uninterrupted
+from factweights.interrupts import note, uninterrupted
 
 LISTENS = 30.0  # seconds in which somebody must begin to read a pipe
 

@@ -15,7 +15,7 @@ from factweights.folders.leftovers import Beside, sync
 from factweights.folders.locks import locked
 from factweights.folders.manifests import Kind
 from factweights.folders.targets import folder_at, must_be_free
-from factweights.folders.uninterrupted import note, uninterrupted
+from factweights.interrupts import note, noting, uninterrupted
 from factweights.progress import OnProgress, silent
 
 
@@ -48,7 +48,8 @@ def whole_folder(
             part = Beside(target).part
             try:
                 part.mkdir()
-                yield part
+                with noting():  # its files are not yet anybody's
+                    yield part
                 _sync(part)
                 with uninterrupted():
                     _take_name(part, target, kind, overwrite)

@@ -8,13 +8,13 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-_written: ContextVar[list[Path] | None] = ContextVar("written", default=None)
+_written: ContextVar[dict[Path, None] | None] = ContextVar("written", default=None)
 
 
 @contextlib.contextmanager
-def noting() -> Iterator[list[Path]]:
-    """Yield a list that grows by every output that takes its name within the block."""
-    paths: list[Path] = []
+def noting() -> Iterator[dict[Path, None]]:
+    """Yield what grows, in order, by every output that takes its name within the block."""
+    paths: dict[Path, None] = {}
     token = _written.set(paths)
     try:
         yield paths
@@ -25,8 +25,8 @@ def noting() -> Iterator[list[Path]]:
 def note(path: Path) -> None:
     """Say that ``path`` is written, to whoever is :func:`noting`."""
     paths = _written.get()
-    if paths is not None and path not in paths:
-        paths.append(path)
+    if paths is not None:
+        paths[path] = None
 
 
 @contextlib.contextmanager
