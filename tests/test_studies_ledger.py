@@ -16,6 +16,7 @@ import pytest
 from factweights.errors import BusyError, FileFormatError, OutputError, SettingError, UnknownNameError
 from factweights.studies import (
     Cell,
+    Interrupted,
     LocalEngine,
     StudyError,
     estimate,
@@ -408,3 +409,137 @@ def test_declaring_a_study_imports_no_torch():
     cells, torch = done.stdout.split()
     assert int(cells) > 100
     assert torch == "False"
+
+
+# -- a ledger that is gone, damaged or held ----------------------------------------------------------------
+
+
+def changed_digit(path: Path) -> None:
+    path.write_text(path.read_text().replace('"facts": 4', '"facts": 5'))
+
+
+def test_a_changed_digit_is_seen_without_a_ledger(tmp_path, calls):
+    run_cells([cell(4), cell(5)], tmp_path)
+    (tmp_path / LEDGER).unlink()
+    changed_digit(tmp_path / "cells" / f"{cell(4).hash}.json")
+    found = run_cells([cell(4), cell(5)], tmp_path)
+    assert found[cell(4).hash]["facts"] == 4
+    assert len(calls) == 3
+
+
+def test_cells_that_were_taken_up_are_known_by_their_digest(tmp_path, calls):
+    """Files of earlier versions have no checksum of their own."""
+    run_cells([cell(4)], tmp_path)
+    path = tmp_path / "cells" / f"{cell(4).hash}.json"
+    record = json.loads(path.read_text())
+    del record["checksum"]
+    path.write_text(json.dumps(record))
+    (tmp_path / LEDGER).unlink()
+    Ledger(tmp_path).close()
+    assert len(rows(tmp_path, "sha256")[0][0]) == 64
+    changed_digit(path)
+    assert study_results(tmp_path).rows == ()
+    assert run_cells([cell(4)], tmp_path)[cell(4).hash]["facts"] == 4
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "hash = 'x'",
+        "hash = '0000000000000000000000000000000000000000000000000000000000000000'",
+        "hash = CAST(X'ff' AS TEXT)",
+        "sha256 = 'x'",
+        "sha256 = 3",
+        "state = 'finished'",
+        "attempts = -1",
+        "attempts = 'many'",
+        "arguments = '{'",
+        "arguments = '{}'",
+        "function = NULL",
+        "seconds = X'00'",
+    ],
+)
+def test_a_ledger_with_a_damaged_row_is_set_aside(tmp_path, calls, change):
+    run_cells([cell(4)], tmp_path)
+    with sqlite3.connect(tmp_path / LEDGER) as db:
+        db.execute(f"UPDATE cells SET {change}")
+    told = []
+    found = run_cells([cell(4)], tmp_path, on_progress=told.append)
+    assert found[cell(4).hash]["facts"] == 4
+    assert any("the ledger was damaged" in p.text for p in told)
+    assert (tmp_path / f"{LEDGER}.damaged-1").is_file()
+    assert len(calls) == 1
+
+
+def test_every_flipped_byte_of_a_ledger_is_survived(tmp_path, calls):
+    run_cells([cell(4)], tmp_path)
+    raw = (tmp_path / LEDGER).read_bytes()
+    for at in range(0, len(raw), max(1, len(raw) // 60)):
+        (tmp_path / LEDGER).write_bytes(raw[:at] + bytes([raw[at] ^ 0x10]) + raw[at + 1 :])
+        assert run_cells([cell(4)], tmp_path)[cell(4).hash]["facts"] == 4
+
+
+def test_retry_takes_the_spec_that_ran_last(tmp_path, calls):
+    a, b = (study_from({**SWEEP, "sizes": [d]}) for d in (4, 5))
+    for study in (a, b, a):
+        with Ledger(tmp_path) as ledger:
+            ledger.add_study(study, study.cells())
+    assert studies_in(tmp_path) == [a]
+
+
+def test_a_pipe_in_the_place_of_a_cell_is_no_cell(tmp_path, calls):
+    run_cells([cell(4)], tmp_path)
+    path = tmp_path / "cells" / f"{cell(4).hash}.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert study_results(tmp_path).rows == ()
+    assert estimate_of(tmp_path) == 0
+    (tmp_path / LEDGER).unlink()
+    Ledger(tmp_path).close()
+
+
+def estimate_of(folder: Path) -> int:
+    study = study_from({**SWEEP, "sizes": [4]})
+    return estimate(study, folder).finished
+
+
+HOLDS = """
+import sqlite3, sys, time
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN")
+db.execute("SELECT * FROM cells").fetchall()
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_a_reader_that_holds_the_ledger_is_waited_for(tmp_path, calls):
+    run_cells([cell(4)], tmp_path)
+    command = [sys.executable, "-c", HOLDS, str(tmp_path / LEDGER), "4"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout.readline() == b"held\n"
+        assert run_cells([cell(4), cell(5)], tmp_path)[cell(5).hash]["facts"] == 5
+        reader.kill()
+
+
+def test_reading_writes_nothing(tmp_path, calls):
+    run_cells([cell(4)], tmp_path)
+    for ledger in (True, False):
+        if not ledger:
+            (tmp_path / LEDGER).unlink()
+        before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
+        assert study_status(tmp_path).done == 1
+        assert len(study_results(tmp_path).rows) == 1
+        estimate_of(tmp_path)
+        assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} == before
+
+
+def test_ctrl_c_while_drawing_says_what_is_kept(tmp_path, calls, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["factweights.studies.reproduce"], "_finish", interrupted)
+    study = study_from({**SWEEP, "sizes": [4]})
+    with pytest.raises(Interrupted, match=r"while drawing; . of . cells are finished and kept in .*cells"):
+        run_studies([study], tmp_path, workers=1)

@@ -20,7 +20,9 @@ LISTENS = 30.0  # seconds in which somebody must begin to read a pipe
 
 
 @contextlib.contextmanager
-def whole_file(path: str | Path, *, durable: bool = True, overwrite: bool = True) -> Iterator[Path]:
+def whole_file(
+    path: str | Path, *, durable: bool = True, overwrite: bool = True, noted: bool = True
+) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes the name only if the block succeeds.
 
     Where ``path`` is a link the file that it leads to is written and the link stays. A device, a pipe or a
@@ -31,6 +33,7 @@ def whole_file(path: str | Path, *, durable: bool = True, overwrite: bool = True
         durable: wait until the disk has it. Without, only a power cut can leave it empty or cut short, which
             whoever reads it must then notice.
         overwrite: whether a file that is there when the block ends is replaced.
+        noted: whether it is an output that :func:`noting` tells of.
 
     Raises:
         OutputError: the file could not be written (read-only folder, full disk, …).
@@ -50,14 +53,14 @@ def whole_file(path: str | Path, *, durable: bool = True, overwrite: bool = True
                     os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_CLOEXEC", 0), 0o666)
                 )
                 yield part
-                _take_name(part, target, path, durable, overwrite)
+                _take_name(part, target, durable, overwrite, path if noted else None)
             finally:
                 if os.path.lexists(part):
                     with uninterrupted():
                         remove(part)
 
 
-def _take_name(part: Path, target: Path, path: Path, durable: bool, overwrite: bool) -> None:
+def _take_name(part: Path, target: Path, durable: bool, overwrite: bool, noted: Path | None) -> None:
     if durable:
         sync(part)
     with contextlib.suppress(FileNotFoundError):
@@ -69,8 +72,9 @@ def _take_name(part: Path, target: Path, path: Path, durable: bool, overwrite: b
             try:
                 rename_new(part, target)
             except FileExistsError:
-                raise OutputError(f"{path} exists; choose another file or ask to overwrite it") from None
-        note(path)
+                raise OutputError(f"{target} exists; choose another file or ask to overwrite it") from None
+        if noted is not None:
+            note(noted)
     if durable:
         sync(target.parent)
 

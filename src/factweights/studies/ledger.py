@@ -7,22 +7,29 @@ damaged one is moved aside and rebuilt, and files that it does not know are take
 
 import contextlib
 import datetime
+import hashlib
 import json
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from factweights.errors import BusyError, FileFormatError, OutputError
-from factweights.studies.cells import Cell, Study
+from factweights.folders.jsons import parse_json
+from factweights.folders.manifests import Sha256
+from factweights.studies.cells import Cell, Study, canonical_hash
 from factweights.studies.engines import Outcome
 from factweights.studies.kept import Kept
 
 LEDGER, LOCK = "ledger.sqlite", "ledger.lock"
 FORMAT = 1
-_SCHEMA = """
+PATIENCE = 3600.0  # seconds to wait for whoever reads the ledger
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS studies (
     hash TEXT PRIMARY KEY, name TEXT, spec TEXT, version TEXT, added TEXT);
 CREATE TABLE IF NOT EXISTS cells (
@@ -52,6 +59,7 @@ class Ledger:
 
     def __init__(self, folder: str | Path, *, engine: str = "", slots: int = 0) -> None:
         self.kept, self.notes = Kept(folder), []
+        self.kept.must_be_writable()
         self._path = self.kept.folder / LEDGER
         self._lock = _lock(self.kept.folder)
         try:
@@ -94,7 +102,11 @@ class Ledger:
             self.notes.append(f"{count} of {study.name} ran in this folder; cells in common are shared")
         with self._writing() as db:
             row = (study.hash, study.name, spec, cells[0].spec["factweights"] if cells else "", _now())
-            db.execute("INSERT OR IGNORE INTO studies VALUES (?, ?, ?, ?, ?)", row)
+            old = db.execute("SELECT added FROM studies WHERE hash = ?", (study.hash,)).fetchone()
+            db.execute(
+                "DELETE FROM studies WHERE hash = ?", (study.hash,)
+            )  # so that the last one run is last
+            db.execute("INSERT INTO studies VALUES (?, ?, ?, ?, ?)", (*row[:4], old[0] if old else row[4]))
             db.execute("DELETE FROM study_cells WHERE study = ?", (study.hash,))
             rows = [(study.hash, place, cell.hash) for place, cell in enumerate(cells)]
             db.executemany("INSERT INTO study_cells VALUES (?, ?, ?)", rows)
@@ -163,8 +175,14 @@ class Ledger:
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self._db:
+            patiently(self._db, "BEGIN IMMEDIATE")
+            try:
                 yield self._db
+                patiently(self._db, "COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
         except sqlite3.Error as e:
             raise OutputError(
                 f"cannot write {self._path}: {e}; finished cells are kept as files in {self.kept.cells}"
@@ -174,7 +192,7 @@ class Ledger:
         try:
             return _connect(self._path)
         except sqlite3.DatabaseError as e:
-            if isinstance(e, sqlite3.OperationalError):
+            if isinstance(e, sqlite3.OperationalError) and "decode" not in str(e):
                 raise OutputError(f"cannot open {self._path}: {e}") from e
             aside = _move_aside(self._path)
             self.notes.append(
@@ -183,46 +201,122 @@ class Ledger:
             return _connect(self._path)
 
     def _take_up(self) -> None:
-        """Know every whole file in ``cells/``, whoever wrote it."""
-        known = {n for (n,) in self._db.execute("SELECT hash FROM cells WHERE state = 'done'")}
-        rows = []
-        for name in sorted(self.kept.names() - known):
-            record = self.kept.record(name)
-            if record is None:
-                continue
-            spec = record["cell"]
-            function, arguments = spec.get("function"), _text(spec.get("arguments"))
-            rows.append((name, function, arguments, spec.get("factweights"), record.get("seconds"), _now()))
+        """Know every whole file in ``cells/``, whoever wrote it, and its SHA-256 from now on."""
+        done = "SELECT hash FROM cells WHERE state = 'done' AND sha256 IS NOT NULL"
+        known = {n for (n,) in self._db.execute(done)}
+        rows = taken_up(self.kept, self.kept.names() - known)
         if not rows:
             return
         self.notes.append(f"{len(rows):,} finished cells of other runs were found and taken up")
         with self._writing() as db:
             db.executemany(
-                "INSERT INTO cells (hash, function, arguments, version, seconds, changed, state, attempts) "
-                "VALUES (?, ?, ?, ?, ?, ?, 'done', 1) "
-                "ON CONFLICT (hash) DO UPDATE SET state = 'done', seconds = excluded.seconds, error = NULL",
+                f"{TAKE_UP} ON CONFLICT (hash) DO UPDATE SET state = 'done', seconds = excluded.seconds, "
+                "sha256 = excluded.sha256, error = NULL",
                 rows,
             )
 
 
+TAKE_UP = (
+    "INSERT INTO cells (hash, function, arguments, version, seconds, sha256, changed, state, attempts) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, 'done', 1)"
+)
+
+
+def taken_up(kept: Kept, names: Iterable[str]) -> list[tuple[Any, ...]]:
+    """Rows for ``TAKE_UP``, of the files that are whole."""
+    rows = []
+    for name in sorted(names):
+        raw = kept.raw(name)
+        record = None if raw is None else kept.record(name, digest := hashlib.sha256(raw).hexdigest())
+        if record is None:
+            continue
+        spec = record["cell"]
+        function, arguments = str(spec.get("function")), _text(spec.get("arguments"))
+        made = (name, function, arguments, spec.get("factweights"))
+        rows.append((*made, record.get("seconds"), digest, _now()))
+    return rows
+
+
+def patiently(db: sqlite3.Connection, statement: str) -> None:
+    """Execute one that waits for others: a reader may hold the file for as long as it reads."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            db.execute(statement)
+        except sqlite3.OperationalError as e:
+            if "locked" not in str(e) or time.monotonic() > end:
+                raise
+        else:
+            return
+
+
 def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=10)
+    db = sqlite3.connect(path, timeout=1, isolation_level=None)
     try:
         (version,) = db.execute("PRAGMA user_version").fetchone()
         if version > FORMAT:
             raise FileFormatError(
                 f"{path} has format {version}, this factweights reads {FORMAT}; use the later version"
             )
-        (sound,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        (sound,) = db.execute("PRAGMA integrity_check(1)").fetchone()
         if sound != "ok":
             raise sqlite3.DatabaseError(sound)
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version = {FORMAT}")
-        db.execute("SELECT hash, state, sha256, error FROM cells LIMIT 1")
+        if version < FORMAT:
+            patiently(db, "BEGIN IMMEDIATE")
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+            patiently(db, "COMMIT")
+        _must_be_sound(db)
     except BaseException:
         db.close()
         raise
     return db
+
+
+class _Row(BaseModel):
+    """One row of ``cells``; SQLite itself takes anything in any column."""
+
+    model_config = ConfigDict(strict=True)
+
+    hash: Sha256
+    function: str
+    arguments: str
+    version: str | None
+    label: str | None
+    cost: float | None
+    state: Literal["pending", "done", "failed", "lost"]
+    attempts: Annotated[int, Field(ge=0)] | None
+    seconds: float | None
+    peak_bytes: int | None
+    worker: str | None
+    sha256: Sha256 | None
+    error: str | None
+    changed: str | None
+
+
+def _must_be_sound(db: sqlite3.Connection) -> None:
+    """Every row must be one, and every hash that of its own call.
+
+    Raises:
+        sqlite3.DatabaseError: one is not.
+    """
+    names = list(_Row.model_fields)
+    for values in db.execute(f"SELECT {', '.join(names)} FROM cells"):
+        try:
+            row = _Row.model_validate(dict(zip(names, values, strict=True)))
+            spec = {
+                "function": row.function,
+                "arguments": parse_json(row.arguments),
+                "factweights": row.version,
+            }
+        except (ValueError, RecursionError) as e:
+            raise sqlite3.DatabaseError(f"a row of cells is none: {str(e)[:100]}") from e
+        if canonical_hash(spec) != row.hash:
+            raise sqlite3.DatabaseError(f"the cell {row.hash[:12]} has the hash of another")
+    db.execute("SELECT hash, name, spec, version, added FROM studies").fetchall()
+    db.execute("SELECT study, place, cell FROM study_cells").fetchall()
+    db.execute("SELECT id, pid, host, engine, slots, begun, ended, how FROM runs LIMIT 1")
 
 
 def _lock(folder: Path) -> sqlite3.Connection:

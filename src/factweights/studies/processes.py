@@ -5,6 +5,7 @@ The standard pool breaks as a whole when one worker dies, and hides the processe
 
 import contextlib
 import multiprocessing
+import multiprocessing.resource_tracker as resource_tracker
 import os
 import signal
 import threading
@@ -50,30 +51,33 @@ def run_in_processes(
         died: makes the answer for a task whose process ended without one; another process takes its place.
     """
     context = multiprocessing.get_context("spawn")
+    if os.name == "posix":  # starting it lets Ctrl-C through again, so not while a worker is being started
+        resource_tracker.ensure_running()
     waiting = iter(tasks)
     crew: list[_Worker] = []
     try:
         for task in waiting:
-            crew.append(_hire(context, work))
-            crew[-1].give(task)
+            _hire(context, work, crew).give(task)
             if len(crew) == workers:
                 break
         while crew:
             ready = wait([w.pipe for w in crew])
             for worker in [w for w in crew if w.pipe in ready]:
                 task = worker.task
-                crew.remove(worker)
                 try:
                     answer = worker.pipe.recv()
                 except (EOFError, OSError):
                     worker.process.join()
                     spent = time.perf_counter() - worker.begun
                     answer = died(task, worker.process.exitcode, spent)
-                if (following := next(waiting, None)) is not None:
-                    alive = worker if worker.process.is_alive() else _hire(context, work)
-                    alive.give(following)
-                    crew.append(alive)
+                following = next(waiting, None)
+                if following is not None and worker.process.is_alive():
+                    worker.give(following)
+                elif following is not None:
+                    crew.remove(worker)
+                    _hire(context, work, crew).give(following)
                 else:
+                    crew.remove(worker)
                     worker.pipe.close()
                 yield task, answer
     finally:
@@ -82,13 +86,16 @@ def run_in_processes(
             worker.process.join()
 
 
-def _hire(context: SpawnContext, work: Callable[[Task], Answer]) -> _Worker:
+def _hire(context: SpawnContext, work: Callable[[Task], Answer], crew: list[_Worker]) -> _Worker:
+    """Start a worker and note it in ``crew``, both before Ctrl-C is heard again: none is forgotten."""
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work), daemon=True)
+    worker = _Worker(process, ours)
     with _one_thread(), _no_interrupts():
         process.start()
+        crew.append(worker)
     theirs.close()
-    return _Worker(process, ours)
+    return worker
 
 
 def _serve(pipe: Connection, work: Callable[[Task], Answer]) -> None:

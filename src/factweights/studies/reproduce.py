@@ -12,7 +12,7 @@ from factweights.folders import plain, whole_file
 from factweights.progress import OnProgress, Progress, silent
 from factweights.studies.capacity_sweep import CapacitySweep
 from factweights.studies.cells import Cell, Study
-from factweights.studies.engine import OnResult, StudyError, run_cells
+from factweights.studies.engine import Interrupted, OnResult, StudyError, run_cells
 from factweights.studies.engines import Engine
 from factweights.studies.estimates import in_seconds
 from factweights.studies.fig1_left import Fig1Left
@@ -172,10 +172,17 @@ def run_studies(
     except StudyError as e:
         failure = e
     done = []
-    for study in studies:
-        if all(cell.hash in results for cell in study.cells()):
-            on_progress(Progress(1, 1, f"drawing {study.name}"))
-            done.append(_finish(study, results, Path(out), begun))
+    try:
+        for study in studies:
+            if all(cell.hash in results for cell in study.cells()):
+                on_progress(Progress(1, 1, f"drawing {study.name}"))
+                done.append(_finish(study, results, Path(out), begun))
+    except KeyboardInterrupt:
+        kept = f"{len(results):,} of {len(wanted):,} cells are finished and kept in {Path(out) / 'cells'}"
+        raise Interrupted(
+            f"interrupted while drawing; {kept}, {len(done)} of {len(studies)} figures are written; the same "
+            "command goes on from there"
+        ) from None
     if failure is not None:
         raise failure
     return tuple(done)

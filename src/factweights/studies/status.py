@@ -12,7 +12,8 @@ from factweights.errors import FileFormatError, MissingExtraError, SettingError,
 from factweights.folders import whole_file
 from factweights.show import Shown
 from factweights.studies.cells import Study
-from factweights.studies.ledger import LEDGER, Ledger
+from factweights.studies.kept import Kept
+from factweights.studies.ledger import LEDGER, SCHEMA, TAKE_UP, taken_up
 from factweights.studies.specs import validated
 
 
@@ -170,18 +171,19 @@ def study_results(folder: str | Path, study: str | None = None) -> Results:
         if study is not None and study not in names:
             raise UnknownNameError("study in this folder", study, names, f"(there are {', '.join(names)})")
         found = db.execute(
-            "SELECT DISTINCT c.hash, COALESCE(s.name, ''), c.label, c.function, c.arguments, c.seconds "
+            "SELECT DISTINCT c.hash, COALESCE(s.name, ''), c.label, c.function, c.arguments, c.seconds, "
+            "c.sha256 "
             "FROM cells c LEFT JOIN study_cells sc ON sc.cell = c.hash "
             "LEFT JOIN studies s ON s.hash = sc.study "
             "WHERE c.state = 'done' AND (? IS NULL OR s.name = ?) ORDER BY 2, sc.place, c.hash",
             (study, study),
         ).fetchall()
-    rows = []
-    for name, of, label, function, arguments, seconds in found:
-        try:
-            result = json.loads((folder / "cells" / f"{name}.json").read_bytes())["result"]
-        except (OSError, ValueError, KeyError):
+    rows, kept = [], Kept(folder)
+    for name, of, label, function, arguments, seconds, digest in found:
+        record = kept.record(name, digest)
+        if record is None:
             continue  # the next run measures it again
+        result = record["result"]
         row = {
             "study": of,
             "label": label or function,
@@ -205,7 +207,7 @@ def studies_in(folder: str | Path, study: str | None = None) -> list[Study]:
     from factweights.studies.reproduce import STUDIES
 
     with _reading(folder) as db:
-        specs = dict(db.execute("SELECT name, spec FROM studies ORDER BY added, rowid"))
+        specs = dict(db.execute("SELECT name, spec FROM studies ORDER BY rowid"))
     if study is not None:
         if study not in specs:
             raise UnknownNameError("study in this folder", study, specs, f"(there are {', '.join(specs)})")
@@ -218,17 +220,27 @@ def studies_in(folder: str | Path, study: str | None = None) -> list[Study]:
 @contextlib.contextmanager
 def _reading(folder: str | Path) -> Iterator[sqlite3.Connection]:
     folder = Path(folder)
-    if not (folder / LEDGER).is_file():
-        if not (folder / "cells").is_dir():
-            raise FileNotFoundError(f"nothing was run in {folder}: it has no {LEDGER} and no cells")
-        Ledger(folder).close()  # cells of a version without ledger
-    with contextlib.closing(sqlite3.connect(folder / LEDGER, timeout=10)) as db:
+    if not (folder / LEDGER).is_file() and not (folder / "cells").is_dir():
+        raise FileNotFoundError(f"nothing was run in {folder}: it has no {LEDGER} and no cells")
+    with contextlib.closing(_opened(folder)) as db:
         try:
             yield db
         except sqlite3.DatabaseError as e:
             raise FileFormatError(
                 f"{folder / LEDGER} is damaged ({e}); the next run here makes it anew from the cells"
             ) from e
+
+
+def _opened(folder: Path) -> sqlite3.Connection:
+    """The ledger, read only; cells without a ledger, of an earlier version, are listed for this once."""
+    path = folder / LEDGER
+    if path.is_file():
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=60)
+    db = sqlite3.connect(":memory:")
+    kept = Kept(folder)
+    db.executescript(SCHEMA)
+    db.executemany(TAKE_UP, taken_up(kept, kept.names()))
+    return db
 
 
 def _flat(value: Any) -> Any:
