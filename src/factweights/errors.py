@@ -48,6 +48,10 @@ class WrongTypeError(FactweightsError, TypeError):
         super().__init__(f"{name} has to be {expected}, got a {given}{hint and '; '}{hint}", fields=(name,))
 
 
+class LawError(SettingError):
+    """Sizes to which a law does not apply, with the reason."""
+
+
 class UnknownNameError(FactweightsError, KeyError):
     """A name that is not known, with the nearest one that is."""
 

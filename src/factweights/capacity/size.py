@@ -83,9 +83,11 @@ def smallest_rank(
         NotStorableError: not even full rank stores them.
     """
     full = min(facts.d_in, facts.d_out)
-    law = next(
-        (r for r in range(1, full) if theory.low_rank_capacity(full, r, facts.n_outputs) >= len(facts)), full
-    )
+
+    def most(rank: int) -> float:
+        return theory.where_it_applies(theory.low_rank_capacity, full, rank, facts.n_outputs) or 0.0
+
+    law = next((r for r in range(1, full) if most(r) >= len(facts)), full)
     return _smallest(
         "rank",
         lambda r: (method_at(r), facts),

@@ -1,14 +1,7 @@
 """Is it there, in every prompt? Recall over drawn prompts, and a margin that no prompt falls below.
 
-A prompt for fact (s, r) holds s, r, EOS and T − 3 noise tokens, and noise enters through attention alone.
-With A = Σ over s, r and EOS of e^{score}, head h writes
-
-    o = (1 − ρ) o_clean + ρ · (an average of the noise tokens' values),
-
-where ρ ≤ (T − 3) w / (A + (T − 3) w) with w the largest e^{score} of a noise token. For every linear
-functional g therefore g(o) ≥ g(o_clean) + ρ · min(0, min_z g(value of z) − g(o_clean)), and the bounds of the
-heads add up. They bound what an MLP reads neuron by neuron; each neuron's answer then lies in an interval,
-and so does the margin. Nothing is sampled. Bounds are in float64 and leave out its rounding.
+Recall is measured on drawn prompts, in the model's own dtype. What no prompt can break is proved in
+:mod:`factweights.certificates.prompt_bounds`, for that same arithmetic.
 """
 
 import math
@@ -17,17 +10,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
+from factweights.certificates.prompt_bounds import prompt_bounds
 from factweights.errors import SettingError, ShapeError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
-from factweights.memories.activations import activate
 from factweights.show import Shown
 
 BLOCK = 1 << 22  # numbers held at once
-LOWEST = {"gelu": -0.7517915, "silu": -1.2784645}  # where these activations turn; they fall to the left of it
 
 
 @dataclass(frozen=True)
@@ -40,8 +32,9 @@ class PromptCertificate(Shown):
         recall: share of drawn prompts answered right; ties are wrong.
         always_right: share of facts right in every prompt drawn for them.
         min_margin: smallest margin over the drawn prompts.
-        margin_all_prompts: lower bound of the margin over all prompts of this length, the worst fact's; None
-            for linear attention, where none is given.
+        margin_all_prompts: lower bound of the margin over all prompts of this length, the worst fact's, in
+            exact arithmetic and as the plain forward rounds in ``dtype``; None for linear attention, where
+            none is given.
         facts_proved: facts whose bound is positive: no prompt of this length is answered wrong.
         noise_attention: largest share of any head's attention that noise can take, over all prompts.
         parameters, parameter_groups: scalars that hold facts, and all scalars by group.
@@ -93,7 +86,8 @@ class PromptCertificate(Shown):
             proof = (
                 "so every prompt is answered right" if self.proved else f"{self.facts_proved:,} facts proved"
             )
-            lines.append(("all prompts", f"margin at least {self.margin_all_prompts:.4g}: {proof}"))
+            least = f"margin at least {self.margin_all_prompts:.4g} as {self.dtype} rounds"
+            lines.append(("all prompts", f"{least}: {proof}"))
             lines.append(("noise", f"takes at most {self.noise_attention:.3g} of any head's attention"))
         lines.append(("parameters", f"{self.parameters:,} ({groups})"))
         free = f"{self.bits_per_parameter:.4g} if answers were independent"
@@ -125,7 +119,7 @@ def verify_prompts(
     if draws < 1 or seed < 0:
         raise SettingError(f"draws are at least 1 and a seed at least 0, got {draws} and {seed}")
     margins = _drawn_margins(model, task, draws, seed)
-    bound, noise = (None, None) if model.attention == "linear" else _bounds(model, task)
+    bound, noise = (None, None) if model.attention == "linear" else prompt_bounds(model, task)
     parameters = model.n_parameters
     return PromptCertificate(
         facts=len(task),
@@ -151,14 +145,14 @@ def verify_prompts(
 
 
 def prompt_margins(model: RecallTransformer, task: RecallTask) -> Float[Tensor, " n"]:
-    """For every fact a margin that none of its prompts of length T falls below, float64.
+    """For every fact a margin that none of its prompts of length T falls below in the model's dtype, float64.
 
     Raises:
         SettingError: the model has linear attention, for which there is no such bound.
     """
     if model.attention == "linear":
         raise SettingError("no bound over all prompts is known for linear attention")
-    return _bounds(model, task)[0]
+    return prompt_bounds(model, task)[0]
 
 
 @torch.no_grad()
@@ -175,122 +169,3 @@ def _drawn_margins(model: RecallTransformer, task: RecallTask, draws: int, seed:
             right = z.gather(1, f)[:, 0]
             margins[facts, k] = (right - z.scatter(1, f, -math.inf).amax(1)).double().cpu()
     return margins
-
-
-@dataclass(frozen=True)
-class _Clean:
-    """Noise-free attention in float64 for every fact, and how far noise can move it.
-
-    Attributes:
-        seen: ``(N, H, e)`` what each head sees without noise.
-        share: ``(N, H)`` largest ρ.
-        noise: ``(n_noise, H, e)`` values of the noise tokens.
-        out: ``(H, e, d)`` what each head writes of them.
-        x: ``(N, d)`` residual stream without noise.
-    """
-
-    seen: Tensor
-    share: Tensor
-    noise: Tensor
-    out: Tensor
-    x: Tensor
-
-    def moved(self, g: Float[Tensor, "k d"], rows: slice) -> tuple[Tensor, Tensor]:
-        """How far down and up noise can move ⟨g, x⟩ for some facts, each ``(n, k)``."""
-        read = torch.einsum("hed,kd->hek", self.out, g)
-        clean = torch.einsum("nhe,hek->nhk", self.seen[rows], read)
-        of_noise = torch.einsum("zhe,hek->zhk", self.noise, read)
-        share = self.share[rows][:, :, None]
-        down = (share * (of_noise.amin(0) - clean).clamp_max(0)).sum(1)
-        up = (share * (of_noise.amax(0) - clean).clamp_min(0)).sum(1)
-        return down, up
-
-
-@torch.no_grad()
-def _bounds(model: RecallTransformer, task: RecallTask) -> tuple[Float[Tensor, " n"], float]:
-    clean = _without_noise(model, task)
-    U = model.unembeddings.cpu().double()
-    weights = {k: v.detach().cpu().double() for k, v in model.state_dict().items()}
-    n, answers = len(task), task.n_answers
-    size = max(1, BLOCK // (answers * (model.width + model.heads + 1)))
-    bound = torch.empty(n, dtype=torch.float64)
-    for rows in (slice(i, min(i + size, n)) for i in range(0, n, size)):
-        bound[rows] = _margin_bound(model, weights, clean, U, task.target[rows], rows)
-    return bound, float(clean.share.max())
-
-
-def _margin_bound(
-    model: RecallTransformer,
-    weights: dict[str, Tensor],
-    clean: _Clean,
-    U: Tensor,
-    target: Int[Tensor, " n"],
-    rows: slice,
-) -> Float[Tensor, " n"]:
-    """min over wrong answers y of (clean direct margin + its worst move + worst of the MLP's part)."""
-    scores = clean.x[rows] @ U.T
-    down, up = clean.moved(U, rows)
-    f = target[:, None]
-    margin = (scores + down).gather(1, f) - (scores + up)
-    if model.width:
-        low, high = _neurons(model, weights, clean, rows)
-        middle, radius = (low + high) / 2, (high - low) / 2
-        push = weights["write"] @ U.T  # what each neuron adds to each score
-        margin += (middle @ push).gather(1, f) - middle @ push
-        spread = (push[:, target].T[:, :, None] - push[None]).abs_()
-        margin -= torch.einsum("nm,nma->na", radius, spread)
-    return margin.scatter(1, f, math.inf).amin(1)
-
-
-def _neurons(
-    model: RecallTransformer, weights: dict[str, Tensor], clean: _Clean, rows: slice
-) -> tuple[Tensor, Tensor]:
-    """The interval in which each neuron's output lies, ``(n, m)`` twice."""
-
-    def before(name: str) -> tuple[Tensor, Tensor]:
-        at = clean.x[rows] @ weights[name].T
-        if name == "read" and model.mlp != "gated":
-            at = at + weights["bias"]
-        down, up = clean.moved(weights[name], rows)
-        return at + down, at + up
-
-    low, high = before("read")
-    if model.mlp != "gated":
-        return _activated(model.mlp, low, high)
-    g_low, g_high = _activated("silu", *before("gate"))
-    corners = torch.stack([low * g_low, low * g_high, high * g_low, high * g_high])
-    return corners.amin(0), corners.amax(0)
-
-
-def _activated(name: str, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-    """The range of σ over [low, high]: σ falls up to one point, if anywhere, and rises after it."""
-    at_low, at_high = activate(name, low), activate(name, high)
-    least = torch.minimum(at_low, at_high)
-    if name in LOWEST:
-        turn = torch.full_like(low, LOWEST[name])
-        least = torch.where((low < turn) & (turn < high), activate(name, turn) - 1e-12, least)
-    return least, torch.maximum(at_low, at_high)
-
-
-def _without_noise(model: RecallTransformer, task: RecallTask) -> _Clean:
-    double = RecallTransformer(**model.config()).double()
-    double.load_state_dict({k: v.detach().cpu().double() for k, v in model.state_dict().items()})
-    scores, values = double.scores(), double.head_values().expand(-1, model.heads, -1)
-    tokens = torch.stack([task.subject, task.relation_token, torch.full_like(task.subject, task.eos)], 1)
-    signal = scores[tokens]  # (N, 3, H)
-    attention = signal.softmax(1)
-    seen = torch.einsum("nth,nthe->nhe", attention, values[tokens])
-    noise = task.noise_tokens
-    spare = task.length - 3
-    if spare and task.n_noise:
-        mass = math.log(spare) + scores[noise].amax(0) - signal.logsumexp(1)
-        share = mass.sigmoid()
-        of_noise = values[noise]
-    else:
-        share, of_noise = torch.zeros(len(task), model.heads, dtype=torch.float64), seen[:1]
-    if model.values == "identity":
-        out = torch.eye(model.d, dtype=torch.float64).expand(model.heads, -1, -1)
-    else:
-        out = double.output.detach()
-    x = torch.einsum("nhe,hed->nd", seen, out)
-    return _Clean(seen, share, of_noise, out, x + double.embeddings[-1] if model.residual else x)

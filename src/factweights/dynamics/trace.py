@@ -27,7 +27,8 @@ class Trace(Shown):
         loss: cross-entropy in nats over all facts by their probability.
         relation_loss: its relation part −ln p̂(A_r): does the answer lie in the relation's answer set?
         subject_loss: its subject part −ln p̂(a | A_r). Both add up to ``loss``.
-        kl: KL(p(·|r) ‖ p̂(·|s,r)) in nats, averaged over facts: how far from the relation-only predictor.
+        kl: KL(p(·|r) ‖ p̂(·|s,r)) in nats, weighted by the facts' probabilities (their mean over facts where
+            all are asked equally often): how far from the relation-only predictor.
         grad_norm: ‖∇ loss‖ over all trained weights.
         attention: for each of subject, relation, noise and eos what attention gives them in a mean prompt: w
             of a linear model (noise: T − 3 times it), the share of a softmax one.

@@ -87,8 +87,8 @@ class ExactLinear(Method[LinearMemory]):
     def predicted_capacity(
         self, d_in: int, d_out: int, *, outputs: int | None = None, recall: float = 1.0
     ) -> float | None:
-        """N δ(M) = d_in · min(d_out, M − 1), at recall 1.0 and a lower bound below it."""
-        return theory.linear_capacity(d_in, d_out, outputs)
+        """N δ(M) = d_in · min(d_out, M − 1), at recall 1.0, a lower bound below it; None outside."""
+        return theory.where_it_applies(theory.linear_capacity, d_in, d_out, outputs)
 
     def for_recall(self, recall: float) -> "ExactLinear":
         """The same method aiming at ``recall``."""

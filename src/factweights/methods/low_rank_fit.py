@@ -93,4 +93,4 @@ class LowRankFit(Method[LowRankMemory]):
         """The low-rank law for square matrices, None elsewhere."""
         if d_in != d_out or self.rank > d_in:
             return None
-        return theory.low_rank_capacity(d_in, self.rank, outputs)
+        return theory.where_it_applies(theory.low_rank_capacity, d_in, self.rank, outputs)

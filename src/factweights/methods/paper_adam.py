@@ -64,7 +64,7 @@ class PaperAdam(Method[LinearMemory]):
         self, d_in: int, d_out: int, *, outputs: int | None = None, recall: float = 1.0
     ) -> float | None:
         """The law of the best matrix at recall 1.0, which gradient descent approaches from below."""
-        return theory.linear_capacity(d_in, d_out, outputs)
+        return theory.where_it_applies(theory.linear_capacity, d_in, d_out, outputs)
 
     def for_recall(self, recall: float) -> "PaperAdam":
         """The same recipe stopping at ``recall``."""

@@ -93,7 +93,7 @@ class RandomFeatures(Method[Memory]):
         Bilinear features span at most d_in (d_in + 1) / 2 dimensions, which then take the place of m.
         """
         most = self.width if self.activation == "relu" else d_in * (d_in + 1) // 2
-        return theory.feature_capacity(d_out, min(self.width, most), outputs)
+        return theory.where_it_applies(theory.feature_capacity, d_out, min(self.width, most), outputs)
 
     def for_recall(self, recall: float) -> "RandomFeatures":
         """The same method aiming at ``recall``."""

@@ -29,11 +29,13 @@ from factweights.theory.linear import (
     hebbian_capacity,
     hebbian_noise,
     linear_capacity,
+    linear_floor,
     low_rank_capacity,
     low_rank_fraction,
     paper_guide,
     smallest_d,
     tail_average_load,
+    where_it_applies,
 )
 from factweights.theory.mlp import (
     gated_count,
@@ -62,6 +64,7 @@ __all__ = [
     "hebbian_capacity",
     "hebbian_noise",
     "linear_capacity",
+    "linear_floor",
     "low_rank_capacity",
     "low_rank_fraction",
     "map_bits",
@@ -84,4 +87,5 @@ __all__ = [
     "smallest_d",
     "subject_rate",
     "tail_average_load",
+    "where_it_applies",
 ]

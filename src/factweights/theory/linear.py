@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from factweights.errors import SettingError, UnknownNameError
+from factweights.errors import LawError, SettingError, UnknownNameError
 from factweights.theory.checks import at_least, between
 from factweights.theory.delta import delta
 
@@ -25,11 +25,11 @@ def linear_capacity(d_in: int, d_out: int, outputs: int | None = None) -> float:
     that is because facts share their competitors, see :func:`theory.shared_capacity`. For competitors drawn
     afresh for every fact it is an exact conic phase transition, and at M = 2 it is Cover's 2 d_in.
 
-    The answer is never below what linear algebra gives at once, if d_out ≥ 2: any N ≤ d_in facts (independent
-    keys can be sent to their values exactly), and any N ≤ d_out + 1 injective facts (then W can be chosen so
-    that V W equals the keys up to a shift common to all outputs, and a key is nearest to itself). For
-    injective facts in a square matrix the law lies above both from d = 2 on; the floors matter for wide
-    matrices and for M far above e^{d_out/2}. With d_out = 1 unit values are ±1, so M must be 2.
+    The law counts degrees of freedom and knows nothing of what linear algebra gives at once
+    (:func:`linear_floor`). Where it says less than that it does not apply: for d_out small against M, about
+    M above e^{d_out/2}, for matrices much wider than high, and whenever the answer is N < d_in. Nor does it
+    where the dimensions are too small for keys or values on a sphere to differ: with d_in = 1 unit keys are
+    ±1, with d_out = 1 unit values are, and M must be 2.
 
     Args:
         d_in: dimension of the keys.
@@ -40,19 +40,66 @@ def linear_capacity(d_in: int, d_out: int, outputs: int | None = None) -> float:
         N, not rounded.
 
     Raises:
-        SettingError: a dimension below 1, M below 2, or d_out = 1 with M other than 2.
+        LawError: sizes to which the law does not apply.
+        SettingError: a dimension below 1, or M below 2.
     """
     _check(d_in, d_out, outputs)
+    if d_in == 1:
+        raise LawError(
+            "d_in is 1: unit keys are ±1, two of them at most, and the law says nothing; use d ≥ 2"
+        )
     if d_out == 1 and outputs != 2:
-        raise SettingError(f"d_out is 1 and outputs is {outputs}: on a line only outputs=2 can be told apart")
-    law = _facts(lambda m: d_in * min(d_out, m - 1), outputs, most=d_in * d_out)
-    if d_out == 1:
-        return law
-    return float(max(law, d_in, 0 if outputs else d_out + 1))
+        raise LawError(
+            f"d_out is 1 and outputs is {outputs}: on a line only outputs=2 can be told apart; use d_out ≥ 2"
+        )
+    return within(by_degrees(d_in, d_out, outputs), linear_floor(d_in, d_out, outputs), "any matrix")
+
+
+def by_degrees(d_in: int, d_out: int, outputs: int | None) -> float:
+    """N with N δ(M) = d_in · min(d_out, M − 1), wherever it lies."""
+    return _facts(lambda m: d_in * min(d_out, m - 1), outputs, most=d_in * d_out)
+
+
+def where_it_applies(law: Callable[..., float], *sizes: int | None) -> float | None:
+    """What ``law`` says of these sizes, None where it does not apply."""
+    try:
+        return law(*sizes)
+    except LawError:
+        return None
+
+
+def linear_floor(d_in: int, d_out: int, outputs: int | None = None) -> int:
+    """Facts that some matrix recalls whatever the draw, by linear algebra alone.
+
+    Independent keys can be sent to their values exactly: d_in facts. Injective facts can have V W equal to
+    the keys up to a shift common to all outputs, and a key is nearest to itself: d_out + 1 facts. One fact
+    where d_in or d_out is 1, since there keys or values may coincide.
+
+    Raises:
+        SettingError: a dimension below 1, or M below 2.
+    """
+    _check(d_in, d_out, outputs)
+    if min(d_in, d_out) == 1:
+        return 1
+    return max(d_in, 0 if outputs else d_out + 1)
+
+
+def within(law: float, floor: int, what: str) -> float:
+    """``law`` where it is not below ``floor``.
+
+    Raises:
+        LawError: it is.
+    """
+    if law < floor - 1e-9:
+        raise LawError(
+            f"the law says {law:.3g} facts where linear algebra alone gives {floor:,} for {what}: values of "
+            "too small a dimension against the number of outputs or the keys; linear_floor is a lower bound"
+        )
+    return law
 
 
 def smallest_d(n_facts: int, outputs: int | None = None, most_shared: int = 1) -> int:
-    """Smallest d at which a d × d matrix recalls ``n_facts`` in full, by :func:`linear_capacity`.
+    """Smallest d at which a d × d matrix recalls ``n_facts`` in full, by the law or by :func:`linear_floor`.
 
     Args:
         n_facts: N.
@@ -65,8 +112,8 @@ def smallest_d(n_facts: int, outputs: int | None = None, most_shared: int = 1) -
         SettingError: no facts, or M below 2.
     """
     at_least("the number of facts N", n_facts, 1)
-    if n_facts <= 2:  # two unit values on a line can be told apart
-        return 1 if outputs in (None, 2) else 2
+    if n_facts <= 2:  # on a line unit keys are ±1, and two of them are equal half of the time
+        return 1 if n_facts == 1 and outputs in (None, 2) else 2
     m = n_facts if outputs is None else outputs
     budget = n_facts * delta(m) * (1 - 1e-10)  # δ is good to about that much: no d more for its rounding
     for_law = max(math.isqrt(math.ceil(budget) - 1) + 1, math.ceil(budget / (m - 1)))
@@ -181,10 +228,11 @@ def low_rank_capacity(d: int, rank: int, outputs: int | None = None) -> float:
     """Largest N that some d × d matrix of this rank recalls in full: N δ(M) = d p w(rank/p, p/d).
 
     p = min(d, M − 1), and M = N for injective facts. Conjecture, checked numerically by fits of
-    two factors at d = 32 and 48: they stop within some 10 % of it at ranks from 3 up, further below at 2,
-    as that problem is not convex.
+    two factors at d = 32 and 48: they stop within some 10 % of it at d/16 = rank and above, further below at
+    smaller ranks (57 facts where the law says 100 at d = 48, rank 3), as that problem is not convex.
 
     Raises:
+        LawError: it says less than the ``rank`` facts that linear algebra alone gives, or d is 1.
         SettingError: d below 1, rank not in 1 … d, or M below 2.
     """
     _check(d, d, outputs)
@@ -194,21 +242,26 @@ def low_rank_capacity(d: int, rank: int, outputs: int | None = None) -> float:
         p = min(d, m - 1)
         return d * p * (low_rank_fraction(rank / p, p / d) if rank < p else 1.0)
 
-    return _facts(budget, outputs, most=d**2)
+    if d == 1:
+        raise LawError("d is 1: unit keys and values are ±1, and the law says nothing; use d ≥ 2")
+    return within(_facts(budget, outputs, most=d**2), rank, f"rank {rank}")
 
 
 def feature_capacity(d_out: int, width: int, outputs: int | None = None) -> float:
     """Largest N that a trained readout of ``width`` random features recalls in full: N δ(M) = m · d_out.
 
-    The law of :func:`linear_capacity` with the width m as d_in, and with its floor of N ≤ m. Conjecture,
+    The law of :func:`linear_capacity` with the width m as d_in, and outside the same sizes. Conjecture,
     checked numerically with random ReLU and bilinear features; ridge readouts reach about a tenth of it.
 
     Raises:
+        LawError: sizes to which the law does not apply.
         SettingError: a size below 1, or M below 2.
     """
     _check(width, d_out, outputs)
+    if width == 1 or (d_out == 1 and outputs != 2):
+        raise LawError(f"width is {width} and d_out {d_out}: on a line the law says nothing; use 2 or more")
     law = _facts(lambda m: width * min(d_out, m - 1), outputs, most=width * d_out)
-    return float(max(law, width)) if d_out > 1 else law
+    return within(law, width if d_out > 1 else 1, f"{width} features")
 
 
 def facts_for_budget(budget: int | float, outputs: int | None = None) -> float:

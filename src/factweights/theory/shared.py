@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from factweights.errors import SettingError
-from factweights.theory.linear import linear_capacity
+from factweights.theory.linear import by_degrees
 
 PASSES = 3
 
@@ -60,7 +60,7 @@ def shared_capacity(
     """
     if d < 2:
         raise SettingError(f"d is {d}; shared competitors need d ≥ 2")
-    n = linear_capacity(d, d, outputs)
+    n = by_degrees(d, d, outputs)
     error = math.inf
     for i in range(1 if outputs else PASSES):
         rng = np.random.default_rng([seed, i])
