@@ -191,6 +191,37 @@ def measured(figure: str, good: bool) -> dict:
         ]
         series = [{"kind": "descent", "runs": runs}, {"kind": "flow", "runs": []}]
         return {"scale": "tiny", "rate": 0.1, "relation_entropy": 2.08, "series": series}
+    if figure == "capacity-lm":
+        sizes = (10_000, 20_000, 40_000)
+
+        def learnt(bits: float, share: float = 1.0) -> list[dict]:
+            found = []
+            for p in sizes:
+                total = bits * p * (1.0 if good else (p / 10_000) ** 0.3)
+                runs = [{"bits": total * (1 + e)} for e in (0, 0.01)]
+                found.append(
+                    {
+                        "parameters": p,
+                        "bits": total,
+                        "bits_per_parameter": total / p,
+                        "int8_share": share,
+                        "runs": runs,
+                    }
+                )
+            return found
+
+        kinds = [
+            ("balanced", 1000, 2.0 if good else 8.0),
+            ("balanced", 100, 1.0 if good else 4.0),
+            ("mlp", 1000, 2.0),
+            ("attention", 1000, 1.1 if good else 2.0),
+        ]
+        series = [
+            {"architecture": "llama", "shape": s, "exposures": e, "points": learnt(b, 1.0 if good else 0.8)}
+            for s, e, b in kinds
+        ]
+        beside = [{"kind": "gated", "points": [{"bits_per_parameter": 3.0 if good else 0.1}]}]
+        return {"scale": "tiny", "series": series, "beside": beside}
     if figure == "phase-diagram":
         against = {"promised": 9, "promised_and_shown": 9 if good else 7}
         against |= {"not_promised": 20, "not_promised_but_shown": 10}

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from factweights.errors import UnknownNameError
+from factweights.plots.capacity_lm import capacity_lm
 from factweights.plots.fig1_left import fig1_left
 from factweights.plots.fig1_right import fig1_right
 from factweights.plots.fig4_left import fig4_left, fig7
@@ -31,6 +32,7 @@ DRAWN: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "phase-diagram": phase_diagram,
     "success-curve": success_curve,
     "capacity-sweep": capacity_sweep,
+    "capacity-lm": capacity_lm,
 }
 
 
@@ -49,6 +51,7 @@ def draw(data: dict[str, Any]) -> Figure:
 __all__ = [
     "DRAWN",
     "animate",
+    "capacity_lm",
     "capacity_sweep",
     "draw",
     "fig1_left",

@@ -24,7 +24,7 @@ def draw_knowledge(found: Mapping[str, Any], path: str | Path) -> Path:
     """
     relations = sorted(found["relations"].items(), key=lambda r: -r[1]["facts"])[:MOST]
     relations.sort(key=lambda r: r[1]["bits"] / max(r[1]["bits_table"], 1e-9))
-    figure, axes = new_row(15, max(3.6, 1.6 + 0.36 * len(relations)), 3)
+    figure, axes = new_row(15, max(4.2, 1.6 + 0.36 * len(relations)), 3)
     names = [n if len(n) <= SHOWN else n[: SHOWN - 1] + "…" for n, _ in relations]
     _bits(axes[0], names, [r for _, r in relations])
     _known(axes[1], names, [r for _, r in relations])
@@ -54,7 +54,7 @@ def _bits(axes: Axes, names: list[str], rows: list[Mapping[str, Any]]) -> None:
     marks = [("s", BLUE, "known (95 %)"), ("x", ORANGE, "subjects shuffled"), ("o", GREEN, "relation only")]
     for mark, colour, label in marks:
         axes.plot([], [], mark, color=colour, label=label)
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=9)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3, fontsize=9)
 
 
 def _known(axes: Axes, names: list[str], rows: list[Mapping[str, Any]]) -> None:
@@ -73,7 +73,7 @@ def _known(axes: Axes, names: list[str], rows: list[Mapping[str, Any]]) -> None:
     axes.set_xlim(0, 1)
     axes.set_xlabel("share of facts")
     axes.set_title("known (colour) against unknown (grey)", loc="left", fontsize=12)
-    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, fontsize=9)
+    axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2, fontsize=9)
 
 
 def _calibration(axes: Axes, found: Mapping[str, Any]) -> None:

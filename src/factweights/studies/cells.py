@@ -22,6 +22,8 @@ FUNCTIONS = {
     "recall": "factweights.studies.measure:measure_recall",
     "recall-capacity": "factweights.studies.measure:measure_recall_capacity",
     "success": "factweights.studies.success:measure_success",
+    "trained-lm": "factweights.studies.measure_lm:measure_trained",
+    "compiled-lm": "factweights.studies.measure_lm:measure_compiled",
 }
 
 

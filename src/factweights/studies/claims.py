@@ -10,6 +10,7 @@ from factweights.studies import findings
 from factweights.studies.verdicts import Claim
 
 PAPER, LAW = "the paper", "our law"
+TRAINED = "arXiv 2404.05405, of models from 1e6 parameters on"
 INF = math.inf
 
 CLAIMS: tuple[Claim, ...] = (
@@ -298,5 +299,71 @@ CLAIMS: tuple[Claim, ...] = (
         0.0,
         0.9,
         findings.sharper,
+    ),
+    Claim(
+        "trained-exponent",
+        "capacity-lm",
+        "Stock transformers learn bits in proportion to their parameters, 1,000 exposures of random people",
+        TRAINED,
+        "exponent of bits in parameters",
+        1.0,
+        0.9,
+        1.1,
+        findings.learnt_exponent(1000),
+    ),
+    Claim(
+        "trained-thousand",
+        "capacity-lm",
+        "about 2 bits per parameter at 1,000 exposures",
+        TRAINED,
+        "bits per parameter",
+        2.0,
+        1.6,
+        2.4,
+        findings.learnt_bits(1000),
+    ),
+    Claim(
+        "trained-hundred",
+        "capacity-lm",
+        "and about 1 at 100",
+        TRAINED,
+        "bits per parameter",
+        1.0,
+        0.8,
+        1.2,
+        findings.learnt_bits(100),
+    ),
+    Claim(
+        "trained-int8",
+        "capacity-lm",
+        "of which rounding every matrix to 8 bits takes nothing",
+        TRAINED,
+        "share left, smallest",
+        1.0,
+        0.97,
+        1.03,
+        findings.rounded_share,
+    ),
+    Claim(
+        "trained-shapes",
+        "capacity-lm",
+        "Parameters of MLPs hold more than those of attention",
+        "published ratio of MLP-only to attention-only models, 2.43 to 1.30",
+        "MLP-heavy over attention-heavy",
+        1.87,
+        1.2,
+        2.8,
+        findings.shapes_apart,
+    ),
+    Claim(
+        "gated-over-trained",
+        "capacity-lm",
+        "Fitted gates hold more bits per parameter than any trained model",
+        LAW,
+        "smallest of gates over largest of models",
+        1.5,
+        1.0,
+        INF,
+        findings.gated_over_trained,
     ),
 )

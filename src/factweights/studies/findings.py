@@ -259,6 +259,69 @@ def sharper(data: Data) -> Finding | None:
     return Finding(large["fit"]["width"] / small["fit"]["width"], None, detail)
 
 
+def _learnt(data: Data, exposures: int, shape: str = "balanced") -> list[Data]:
+    """Points of trained models at so many exposures, all architectures."""
+    chosen = [s for s in data["series"] if s["exposures"] == exposures and s["shape"] == shape]
+    return [p for s in chosen for p in s["points"] if p["bits"] > 0]
+
+
+def learnt_exponent(exposures: int) -> Callable[[Data], Finding | None]:
+    """Exponent of bits in parameters, all architectures together."""
+
+    def measure(data: Data) -> Finding | None:
+        points = _learnt(data, exposures)
+        if len({p["parameters"] for p in points}) < 3:
+            return None
+        found = power_law([p["parameters"] for p in points], [[r["bits"] for r in p["runs"]] for p in points])
+        return Finding(found.exponent, found.exponent_interval, f"{len(points)} models")
+
+    return measure
+
+
+def learnt_bits(exposures: int) -> Callable[[Data], Finding | None]:
+    """Bits per parameter, geometric mean over models, with the Student interval of their logarithms."""
+
+    def measure(data: Data) -> Finding | None:
+        each = [p["bits_per_parameter"] for p in _learnt(data, exposures)]
+        if len(each) < 2:
+            return None
+        low, high = mean_interval([math.log(x) for x in each]) or (0.0, 0.0)
+        detail = f"{len(each)} models, {min(each):.2f} to {max(each):.2f}"
+        return Finding(_mean(each), (math.exp(low), math.exp(high)), detail)
+
+    return measure
+
+
+def rounded_share(data: Data) -> Finding | None:
+    """What is left of the bits after rounding to 8 bits, the smallest share at 1,000 exposures."""
+    each = [p["int8_share"] for p in _learnt(data, 1000)]
+    return Finding(min(each), None, f"{len(each)} models, up to {max(each):.3f}") if each else None
+
+
+def shapes_apart(data: Data) -> Finding | None:
+    """Bits per parameter of MLP-heavy models over attention-heavy ones, geometric mean."""
+    by = {
+        (s["architecture"], s["shape"]): s["points"][0]["bits_per_parameter"]
+        for s in data["series"]
+        if s["shape"] != "balanced" and s["points"] and s["points"][0]["bits"] > 0
+    }
+    both = [a for a, shape in by if shape == "mlp" and (a, "attention") in by]
+    if not both:
+        return None
+    ratios = [by[a, "mlp"] / by[a, "attention"] for a in both]
+    return Finding(_mean(ratios), None, ", ".join(f"{a} {r:.2f}" for a, r in zip(both, ratios, strict=True)))
+
+
+def gated_over_trained(data: Data) -> Finding | None:
+    """The smallest bits per parameter of fitted gates over the largest of a trained model."""
+    gated = [p["bits_per_parameter"] for b in data["beside"] if b["kind"] == "gated" for p in b["points"]]
+    trained = [p["bits_per_parameter"] for p in _learnt(data, 1000)]
+    if not gated or not trained:
+        return None
+    detail = f"{min(gated):.2f} of {len(gated)} memories over {max(trained):.2f} of {len(trained)} models"
+    return Finding(min(gated) / max(trained), None, detail)
+
+
 def _mean(ratios: Sequence[float]) -> float:
     if min(ratios) <= 0:
         return 0.0

@@ -10,6 +10,7 @@ from typing import Any
 from factweights.errors import UnknownNameError
 from factweights.folders import plain, whole_file
 from factweights.progress import OnProgress, Progress, silent
+from factweights.studies.capacity_lm import CapacityLM
 from factweights.studies.capacity_sweep import CapacitySweep
 from factweights.studies.cells import Cell, Study
 from factweights.studies.engine import Interrupted, OnResult, StudyError, run_cells
@@ -42,6 +43,7 @@ FIGURES: dict[str, Any] = {
     "fig9": Fig9,
     "phase-diagram": PhaseDiagram,
     "success-curve": SuccessCurve,
+    "capacity-lm": CapacityLM,
 }
 STUDIES: dict[str, Any] = {**FIGURES, "capacity-sweep": CapacitySweep}
 ALL = "all"

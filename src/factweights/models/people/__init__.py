@@ -1,0 +1,1 @@
+"""Invented people, and stock models that learn them: how many bits fit into trained weights."""
