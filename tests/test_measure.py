@@ -170,7 +170,7 @@ def test_a_model_without_knowledge_saves_nothing(seed: int, n: int, a: int):
     assert found.bits.sum() > -15
 
 
-@given(st.integers(2, 300), st.floats(0.5, 30), st.integers(0, 99))
+@given(st.integers(2, 300), st.floats(0.6, 30), st.integers(0, 99))
 def test_a_model_that_is_right_is_taken_at_its_word(n: int, nats: float, seed: int):
     found = bits.coded_bits(np.full((1, n), nats), bits.folds_of(n, seed))
     assert found.bits.sum() == pytest.approx(n * nats / math.log(2), rel=0.01)
@@ -192,6 +192,8 @@ def test_intervals_draw_whole_subjects():
     joined = bits.interval(values, [str(i % 10 + 10 * (i // 50)) for i in range(100)])
     assert alone[0] < 500 < alone[1]
     assert joined[1] - joined[0] > 1.5 * (alone[1] - alone[0])
+    rows = np.stack([np.zeros(100), np.full(100, -1.0)])
+    assert bits.interval(rows, [str(i) for i in range(100)]) == (-100.0, 0.0)
     assert bits.interval(np.ones(7), list("abcdefg"), mean=True) == (1.0, 1.0)
 
 

@@ -120,6 +120,8 @@ def print_series(data: dict[str, Any]) -> None:
             _print_boundary(series, data["recall"])
         elif "quotient" in series:
             _print_recall(series)
+        elif "exposures" in series:
+            _print_learnt(series)
         else:
             _print_capacities(series)
         say()
@@ -140,6 +142,34 @@ def _print_capacities(series: dict[str, Any]) -> None:
     if e := series["exponent"]:
         size = "m·d" if columns is _MLP_COLUMNS else "d²"
         say(f"  facts grow as ({size})^{e['value']:.3f}{_between('seeds', e['interval'])}")
+
+
+def _print_learnt(series: dict[str, Any]) -> None:
+    from factweights.cli.output import print_table
+
+    say(series["label"])
+    rows = [
+        [
+            number(p["parameters"]),
+            number(p["people"]),
+            number(round(p["bits"])),
+            f"{p['bits_per_parameter']:.3f}",
+            f"{p['interval'][0]:.3f} to {p['interval'][1]:.3f}",
+            f"{p['int8_share']:.1%}",
+            f"{p['right']:.1%}",
+        ]
+        for p in series["points"]
+    ]
+    columns = [
+        "parameters",
+        "people",
+        "bits",
+        "per parameter",
+        "over seeds",
+        "left in 8 bits",
+        "values right",
+    ]
+    print_table(columns, rows)
 
 
 def _print_success(series: dict[str, Any]) -> None:

@@ -82,8 +82,8 @@ def _shares(axes: Axes, data: dict[str, Any]) -> None:
             label="rounded to 8 bits" if i == 0 else None,
         )
         axes.plot(p["interval"], [i + 0.18] * 2, color=style.BLACK, linewidth=1.2)
-        axes.annotate(f"{p['parameters']:,}", (0, i), xytext=(4, -3), textcoords="offset points", fontsize=8,
-                      color="white")  # fmt: skip
+        inside = {"xytext": (4, -3), "textcoords": "offset points", "fontsize": 8, "color": "white"}
+        axes.annotate(f"{p['parameters']:,}", (0, i + 0.18), **inside)
     axes.set_yticks(range(len(rows)), [label for label, _ in rows])
     axes.set_xlabel("bits per parameter")
     style.title(axes, "Before and after rounding", "the largest model of each series, its parameters inside")

@@ -71,9 +71,10 @@ def _mixed(log_ratio: np.ndarray, weight: float) -> np.ndarray:
 
 
 def _weight(log_ratio: np.ndarray) -> tuple[float, float]:
-    """The best λ on these facts and the nats it gains there; 0 unless it gains what telling it would cost.
+    """The best λ on these facts and the nats it gains; 0 unless they are clearly more than telling it costs.
 
-    The gain is concave in λ, so its slope is bisected. λ stays below 1 by one part in 100 facts, which costs
+    Telling it costs ½ ln(n + 1) nats; half as much again keeps λ at 0 where chance alone would move it. The
+    gain is concave in λ, so its slope is bisected. λ stays below 1 by one part in 100 facts, which costs
     nothing to speak of and keeps one miss from costing everything.
     """
     x = log_ratio[~np.isnan(log_ratio)]
@@ -95,7 +96,7 @@ def _weight(log_ratio: np.ndarray) -> tuple[float, float]:
         middle = (low + high) / 2
         low, high = (middle, high) if slope(middle) > 0 else (low, middle)
     gain = float(_mixed(x, low).sum())
-    return (low, gain) if gain > 0.5 * math.log(n + 1) else (0.0, 0.0)
+    return (low, gain) if gain > 0.75 * math.log(n + 1) else (0.0, 0.0)
 
 
 def shuffled(n: int, times: int, seed: int) -> list[np.ndarray]:
@@ -113,7 +114,24 @@ def shuffled(n: int, times: int, seed: int) -> list[np.ndarray]:
 def interval(
     values: np.ndarray, groups: Sequence[str], *, mean: bool = False, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap of the sum or mean of ``values``: whole subjects are drawn with replacement."""
+    """Percentile bootstrap of the sum or mean of ``values``: whole subjects are drawn with replacement.
+
+    Rows of ``values`` ``(k, n)``, as of several permutations, are drawn from as well: the interval is that of
+    a single row.
+    """
+    if values.ndim == 2:
+        each = [_draws(row, groups, mean, seed + k) for k, row in enumerate(values)]
+        return _ends(np.concatenate(each))
+    return _ends(_draws(values, groups, mean, seed))
+
+
+def _ends(drawn: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _draws(values: np.ndarray, groups: Sequence[str], mean: bool, seed: int) -> np.ndarray:
+    """``(DRAWS,)`` sums or means over subjects drawn with replacement."""
     names, place = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
     total = np.bincount(place, weights=values, minlength=len(names))
     size = np.bincount(place, minlength=len(names))
@@ -123,8 +141,7 @@ def interval(
             len(names), np.full(len(names), 1 / len(names)), size=min(200, DRAWS - start)
         )
         drawn.append(counts @ total / (counts @ size if mean else 1))
-    low, high = np.quantile(np.concatenate(drawn), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return np.concatenate(drawn)
 
 
 def calibration(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> dict[str, object]:

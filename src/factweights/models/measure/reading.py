@@ -52,7 +52,7 @@ class _Read:
 
     coded: Coded
     raw: np.ndarray  # (n,) bits in the fact's template
-    shuffled: np.ndarray  # (n,) mean over permutations
+    shuffled: np.ndarray  # (permutations, n)
     relation_only: np.ndarray  # (n,)
     log_p: np.ndarray  # (t, n) nats, closed or open
     right: Mapping[str, np.ndarray]  # kind -> (t, n) bool
@@ -69,7 +69,7 @@ def _read(found: Answers, seed: int) -> _Read:
     coded = coded_bits(log_p - prior, folds)
     raw = (log_p - prior)[coded.template, np.arange(n)] / NATS
     right, rank, best = _ranks(found)
-    shuffles, only = np.zeros(n), np.zeros(n)
+    shuffles, only = np.zeros((1, n)), np.zeros(n)
     if (blank := found.blank) is not None:
         shuffles = _shuffled(found, folds, seed)
         alone = np.minimum(blank - np.logaddexp.reduce(blank, axis=1, keepdims=True), 0.0)[:, r.own]
@@ -78,13 +78,13 @@ def _read(found: Answers, seed: int) -> _Read:
 
 
 def _shuffled(found: Answers, folds: np.ndarray, seed: int) -> np.ndarray:
-    """``(n,)`` bits of every fact read off another subject's prompt, mean over permutations.
+    """``(permutations, n)`` bits of every fact read off another subject's prompt.
 
     An answer that was not read to its end counts with its upper bound, which is in the model's favour.
     """
     r, n = found.relation, len(found.relation.subjects)
     mass = [closed_logs(b) for b in found.blocks]
-    sums = np.zeros(n)
+    found_bits = []
     for moved in shuffled(n, PERMUTATIONS, seed):
         log_p = np.stack(
             [
@@ -92,8 +92,8 @@ def _shuffled(found: Answers, folds: np.ndarray, seed: int) -> np.ndarray:
                 for b, m in zip(found.blocks, mass, strict=True)
             ]
         )
-        sums += coded_bits(log_p - r.log_prior[r.own], folds).bits
-    return sums / PERMUTATIONS
+        found_bits.append(coded_bits(log_p - r.log_prior[r.own], folds).bits)
+    return np.stack(found_bits)
 
 
 def _ranks(found: Answers) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
@@ -136,7 +136,7 @@ def measured_of(
     ]
     chosen = {k: np.concatenate([_chosen(r, r.right[k]) for r in reads]) for k in kinds}
     of = {
-        name: np.concatenate([getattr(r, name) if name != "bits" else r.coded.bits for r in reads])
+        name: np.concatenate([getattr(r, name) if name != "bits" else r.coded.bits for r in reads], axis=-1)
         for name in ("bits", "raw", "shuffled", "relation_only")
     }
     spread = {name: interval(values, subjects, seed=seed) for name, values in of.items()}
@@ -150,7 +150,7 @@ def measured_of(
         bits_raw_interval=spread["raw"],
         bits_negative=float(np.minimum(of["bits"], 0).sum()),
         bits_table=sum(_worth(a.relation) for a in answers),
-        bits_shuffled=float(of["shuffled"].sum()),
+        bits_shuffled=float(of["shuffled"].sum(1).mean()),
         bits_shuffled_interval=spread["shuffled"],
         bits_relation_only=float(of["relation_only"].sum()),
         bits_relation_only_interval=spread["relation_only"],
@@ -204,7 +204,7 @@ def _of_relation(a: Answers, r: _Read, seed: int) -> dict[str, Any]:
         "bits_raw": float(r.raw.sum()),
         "bits_negative": float(np.minimum(r.coded.bits, 0).sum()),
         "bits_table": _worth(a.relation),
-        "bits_shuffled": float(r.shuffled.sum()),
+        "bits_shuffled": float(r.shuffled.sum(1).mean()),
         "bits_shuffled_interval": interval(r.shuffled, who, seed=seed),
         "bits_relation_only": float(r.relation_only.sum()),
         "weight": float(r.coded.weight.mean()),

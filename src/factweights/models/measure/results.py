@@ -26,7 +26,8 @@ class Measured(Shown):
         bits: coded bits of all facts, with the interval; ``bits_raw`` log2 p/q as it stands.
         bits_negative: the sum of the negative ones among ``bits``.
         bits_table: bits of the table under the prior: what a model that knows all of it reads.
-        bits_shuffled: bits when the subjects of a relation are exchanged; mean over permutations.
+        bits_shuffled: bits when the subjects of a relation are exchanged; mean over permutations, the
+            interval that of a single one.
         bits_relation_only: bits when the subject is not told.
         bits_per_parameter: over all parameters of the model.
         relations: the same for each relation, and by template.
