@@ -19,10 +19,11 @@ import torch
 
 from factweights.models.people.population import Population
 from factweights.models.people.training import Recipe, learn, sized
+from factweights.progress import Progress
 
 # architecture, shape, parameters, exposures, bits of the people per parameter, batch
 PLAN = (
-    ("llama", "balanced", 1_000_000, 100, 1.5, 256),
+    ("llama", "balanced", 1_000_000, 100, 1.5, 512),
     ("llama", "balanced", 300_000, 1000, 3.0, 2048),
     ("llama", "balanced", 3_000_000, 100, 1.5, 1024),
     ("gpt2", "balanced", 1_000_000, 100, 1.5, 512),
@@ -33,6 +34,10 @@ PLAN = (
 )
 SMOKE = (("llama", "balanced", 5_000, 10, 1.5, 32), ("gpt2", "balanced", 5_000, 10, 1.5, 32))
 PERSON = 50.0  # bits: a name of 5 syllables out of 32, and 5 values out of 32
+
+
+class _LateError(Exception):
+    """The budget is used up."""
 
 
 def main() -> int:
@@ -55,14 +60,24 @@ def main() -> int:
             continue
         population = Population(people, syllables=5)
         settings = sized(name, shape, parameters, population.vocabulary, population.length)
-        learnt = learn(
-            population,
-            settings,
-            Recipe(exposures, batch, asked.rate),
-            device=asked.device,
-            autocast=asked.device.startswith("cuda") and parameters >= 1_000_000,
-            on_progress=lambda p: print(f"  {p.text}", file=sys.stderr, flush=True),
-        )
+
+        def tell(p: Progress) -> None:
+            print(f"  {p.text}", file=sys.stderr, flush=True)
+            if time.perf_counter() - begun > asked.budget:
+                raise _LateError
+
+        try:
+            learnt = learn(
+                population,
+                settings,
+                Recipe(exposures, batch, asked.rate),
+                device=asked.device,
+                autocast=asked.device.startswith("cuda") and parameters >= 1_000_000,
+                on_progress=tell,
+            )
+        except _LateError:
+            left.append(f"{label}: stopped at the end of the budget")
+            continue
         pace = learnt.seconds / learnt.steps
         row = {"architecture": name, "shape": shape, "exposures": exposures, "people": people, "batch": batch}
         row |= dataclasses.asdict(learnt) | {"bits_per_parameter": learnt.bits / learnt.parameters}
