@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test smoke lint bench docs clean
+.PHONY: help demo test smoke lint bench fuzz docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ lint: .venv/.ready ## check format, style, types and which floor imports which
 # The test options of pyproject.toml switch benchmarks off and shape checks on; both are wrong here.
 bench: .venv/.ready ## run the benchmarks, one process; compare ratios within one run
 	$(BIN)/pytest benchmarks -o addopts= -o timeout=0 -o python_files='bench_*.py test_*.py' -p no:xdist --benchmark-only
+
+fuzz: .venv/.ready ## give damaged and forged inputs to every reader and command; some minutes
+	$(BIN)/python benchmarks/fuzz.py 3000
 
 docs: .venv/.ready ## write docs/cli.md anew from --help
 	$(BIN)/python scripts/build_docs.py

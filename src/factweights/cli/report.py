@@ -30,9 +30,11 @@ def report(
         markdown: Write the table of claims to this file as well.
     """
     from factweights.cli.output import print_json
-    from factweights.folders import whole_file
+    from factweights.folders import must_take_file, whole_file
     from factweights.studies import write_report
 
+    if markdown is not None:
+        must_take_file(markdown)
     found = write_report(folder, out)
     if markdown is not None:
         with whole_file(markdown) as tmp:

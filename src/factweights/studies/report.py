@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from factweights.errors import FactweightsError, FileFormatError
-from factweights.folders import read_json, whole_file
+from factweights.folders import must_take_file, whole_file
 from factweights.show import Shown
 from factweights.studies.claims import CLAIMS
 from factweights.studies.estimates import duration
+from factweights.studies.figure_files import numbers_of, read_figure
 from factweights.studies.scaling import against_law, power_law
 from factweights.studies.verdicts import Claim, Judged, judge
 
@@ -89,12 +90,18 @@ def write_report(
 
     folder = Path(folder)
     found = read_studies(folder)
-    judged = tuple(judge(claim, found.get(claim.figure)) for claim in claims)
     path = folder / REPORT if out is None else Path(out)
-    page = render(_context(found, judged))
+    must_take_file(path)
+    judged = tuple(_judged(folder, claim, found.get(claim.figure)) for claim in claims)
+    page = render(_context(folder, found, judged))
     with whole_file(path) as tmp:
         tmp.write_text(page, encoding="utf-8")
     return Report(path, judged, tuple(found))
+
+
+def _judged(folder: Path, claim: Claim, data: dict[str, Any] | None) -> Judged:
+    with numbers_of(folder / f"{claim.figure}.json"):
+        return judge(claim, data)
 
 
 def read_studies(folder: Path) -> dict[str, dict[str, Any]]:
@@ -108,15 +115,14 @@ def read_studies(folder: Path) -> dict[str, dict[str, Any]]:
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder at {folder}")
     found = {
-        name: read_json(folder / f"{name}.json") for name in STUDIES if (folder / f"{name}.json").is_file()
+        name: read_figure(folder / f"{name}.json", name)
+        for name in STUDIES
+        if (folder / f"{name}.json").is_file()
     }
     if not found:
         raise FileFormatError(
             f"no study has left its numbers in {folder}; run factweights reproduce all --out {folder} first"
         )
-    for name, data in found.items():
-        if data.get("figure") != name or not isinstance(data.get("series"), list):
-            raise FileFormatError(f"{folder / name}.json does not hold the numbers of {name}; run it again")
     return found
 
 
@@ -136,14 +142,14 @@ def measured_text(c: Judged) -> str:
     return _with(c.value, c.interval) + detail
 
 
-def _context(found: Mapping[str, dict[str, Any]], judged: Sequence[Judged]) -> dict[str, Any]:
+def _context(folder: Path, found: Mapping[str, dict[str, Any]], judged: Sequence[Judged]) -> dict[str, Any]:
     counts = Counter(c.verdict for c in judged)
     order = ("holds", "open", "fails", "not shown", "not run")
     versions = next(iter(found.values())).get("versions", {})
     return {
         "counts": [(v, counts[v]) for v in order if counts[v]],
         "claims": [_claim(c) for c in judged],
-        "figures": [_figure(name, data, judged) for name, data in found.items()],
+        "figures": [_figure(folder, name, data, judged) for name, data in found.items()],
         "shown": list(found),
         "versions": versions,
         "scales": sorted({str(d.get("scale")) for d in found.values()}),
@@ -155,7 +161,12 @@ def _claim(c: Judged) -> dict[str, Any]:
     return {**c.to_dict(), "expected_text": expected_text(c), "measured_text": measured_text(c)}
 
 
-def _figure(name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[str, Any]:
+def _figure(folder: Path, name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[str, Any]:
+    with numbers_of(folder / f"{name}.json"):
+        return _shown(name, data, judged)
+
+
+def _shown(name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[str, Any]:
     from factweights.plots import draw
     from factweights.plots.page import inline_svg
 
