@@ -25,7 +25,7 @@ from factweights.errors import (
     UnknownNameError,
 )
 from factweights.facts import Associations, FactTable
-from factweights.folders import plain
+from factweights.folders import plain, sha256
 from factweights.memories import LinearMemory
 
 ROWS = [
@@ -35,7 +35,8 @@ ROWS = [
     ("Peru", "continent", "America"),
     ("Italy", "continent", "Europe"),
 ]
-NAMES = {"memory.safetensors", "facts.safetensors", "facts.csv", "certificate.json", "manifest.json"}
+NAMES = {"memory.safetensors", "facts.safetensors", "facts.csv", "names.json", "certificate.json"}
+NAMES |= {"manifest.json"}
 CERTIFICATE = {"recall": 1.0, "margin": np.float64(0.25), "missed": (), "bound": float("inf")}
 
 
@@ -205,8 +206,8 @@ def test_hashes_of_something_else(saved, what):
     ("changes", "message"),
     [
         (
-            {"format": "factweights.bundle.2", "factweights": "9.9"},
-            r"bundle\.2.*open it with factweights 9\.9",
+            {"format": "factweights.bundle.9", "factweights": "9.9"},
+            r"bundle\.9.*open it with factweights 9\.9",
         ),
         ({"format": None}, "format None"),
         ({"files": []}, "files: Input should be a valid dict"),
@@ -343,3 +344,57 @@ def test_verify_runs_again_on_any_table():
     assert b.verify(b.table.head(2)).recall == 1.0
     changed = FactTable.from_rows([("Peru", "capital", "Paris"), *ROWS[:1]])
     assert b.verify(changed).recall == 0.5
+
+
+# -- names in a file of their own ---------------------------------------------------------------------------
+
+
+def test_bundles_of_earlier_versions_still_load(saved):
+    b = bundle()
+    b.facts.write(saved / "facts.safetensors")  # with the names in its header
+    (saved / "names.json").unlink()
+    manifest = json.loads((saved / "manifest.json").read_text())
+    files = {n: sha256(saved / n) for n in manifest["files"] if n != "names.json"}
+    edit(saved, format="factweights.bundle.1", files=files)
+    read = Bundle.load(saved)
+    assert read.table == b.table
+    assert read.facts.key_names == b.facts.key_names
+    assert Bundle.load_one(saved, "Peru", "capital").recall("Peru", "capital").answer == "Lima"
+
+
+def test_one_fact_is_asked_for_without_the_others(saved, monkeypatch):
+    whole = Bundle.load(saved)
+    monkeypatch.setattr(FactTable, "read", None)  # nor is the table read
+    for subject, relation, _ in ROWS:
+        one = Bundle.load_one(saved, f" {subject}", relation)
+        assert len(one.facts) == 1
+        assert one.recall(subject, relation) == whole.recall(subject, relation)
+    with pytest.raises(UnknownNameError, match="did you mean 'Peru'"):
+        Bundle.load_one(saved, "Perú", "capital")
+    raw = (saved / "facts.csv").read_bytes()
+    (saved / "facts.csv").write_bytes(raw[:-1])
+    with pytest.raises(TamperedError, match="is not the file that was saved"):
+        Bundle.load_one(saved, "Peru", "capital")
+
+
+def test_names_longer_than_a_header_of_tensors(tmp_path, monkeypatch):
+    from factweights.facts import tensors
+
+    monkeypatch.setattr(tensors, "MAX_HEADER", 500)
+    b = bundle(table=FactTable.from_rows([(f"s{i}" * 100, "r", f"a{i}") for i in range(5)]))
+    with pytest.raises(FactsError, match="MB; store fewer facts"):
+        b.facts.write(tmp_path / "facts.safetensors")
+    assert Bundle.load(b.save(tmp_path / "out")).table == b.table
+
+
+@pytest.mark.parametrize(
+    "change", [{"key_names": None}, {"value_names": ["x"]}, {"key_names": [["a"]]}, {"x": 1}]
+)
+def test_names_of_another_kind_are_errors(saved, change):
+    names = json.loads((saved / "names.json").read_text())
+    (saved / "names.json").write_text(json.dumps(names | change))
+    manifest = json.loads((saved / "manifest.json").read_text())
+    edit(saved, files={**manifest["files"], "names.json": sha256(saved / "names.json")})
+    for load in (Bundle.load, lambda path: Bundle.load_one(path, "Peru", "capital")):
+        with pytest.raises(FileFormatError):
+            load(saved)

@@ -12,6 +12,7 @@ import torch
 from factweights.errors import FactsError, SettingError, ShapeError, TamperedError, some
 from factweights.facts import Associations, FactTable
 from factweights.facts.cells import text
+from factweights.facts.names import read_names, write_names
 from factweights.facts.rows import raise_unknown
 from factweights.folders import (
     Kind,
@@ -30,8 +31,8 @@ from factweights.memories import Memory, load_memory
 from factweights.progress import OnProgress, silent
 from factweights.show import in_html, shown
 
-FORMAT = "factweights.bundle.1"
-MEMORY, FACTS, TABLE = "memory.safetensors", "facts.safetensors", "facts.csv"
+FORMAT, EARLIER = "factweights.bundle.2", "factweights.bundle.1"  # where names stood in the tensors' header
+MEMORY, FACTS, TABLE, NAMES = "memory.safetensors", "facts.safetensors", "facts.csv", "names.json"
 CERTIFICATE, MANIFEST = "certificate.json", "manifest.json"
 
 
@@ -53,7 +54,7 @@ BUNDLE = Kind(
     "factweights folder",
     MANIFEST,
     BundleManifest,
-    (FORMAT,),
+    (FORMAT, EARLIER),
     "Bundle.save",
     frozenset({MEMORY, FACTS, CERTIFICATE}),
     others=(
@@ -176,7 +177,8 @@ class Bundle:
         path = Path(path)
         with whole_folder(path, kind=BUNDLE, overwrite=overwrite, on_progress=on_progress) as tmp:
             self.memory.save(tmp / MEMORY)
-            self.facts.write(tmp / FACTS)
+            replace(self.facts, key_names=None, value_names=None).write(tmp / FACTS)
+            write_names(tmp / NAMES, self.facts.key_names, self.facts.value_names)
             if self.table is not None:
                 self.table.write(tmp / TABLE)
             write_json(tmp / CERTIFICATE, self.certificate)
@@ -212,7 +214,7 @@ class Bundle:
     @classmethod
     def _load(cls, path: Path, check: bool) -> "Bundle":
         manifest = read_manifest(path, BUNDLE, BundleManifest, check=check)
-        memory, facts = load_memory(path / MEMORY), Associations.read(path / FACTS)
+        memory, facts = load_memory(path / MEMORY), _facts(path, NAMES in manifest.files)
         table = FactTable.read(path / TABLE, wide=False) if TABLE in manifest.files else None
         try:
             bundle = cls(memory, facts, table, read_json(path / CERTIFICATE), manifest.method)
@@ -221,6 +223,37 @@ class Bundle:
         if check and bundle._hashes() != (manifest.weights_hash, manifest.facts_hash, manifest.table_hash):
             raise TamperedError(f"{path}: {MANIFEST} has the hashes of other weights or facts; save it again")
         return bundle
+
+    @classmethod
+    def load_one(cls, path: str | Path, subject: str, relation: str) -> "Bundle":
+        """Open a folder with one of its facts alone, and all answers: enough to ask for it, and much quicker.
+
+        Every file is compared with its hash, as by :meth:`load`; the other facts are not read.
+
+        Raises:
+            UnknownNameError: no such subject, or it has no such relation. Others as of :meth:`load`.
+        """
+        return one_version(path, lambda folder: cls._load_one(folder, (text(subject), text(relation))))
+
+    @classmethod
+    def _load_one(cls, path: Path, pair: tuple[str, str]) -> "Bundle":
+        manifest = read_manifest(path, BUNDLE, BundleManifest)
+        if NAMES not in manifest.files:
+            return cls._load(path, True)
+        names, memory = read_names(path / NAMES), load_memory(path / MEMORY)
+        rows = {name: i for i, name in enumerate(names.key_names or ())}
+        if memory.hash != manifest.weights_hash or len(rows) != len(names.key_names or ()):
+            return cls._load(path, True)  # says what is wrong
+        if pair not in rows:
+            if names.key_names is None:
+                return cls._load(path, True)
+            raise_unknown(*pair, rows)
+        facts = Associations.read_row(path / FACTS, rows[pair], len(rows))
+        try:
+            facts = replace(facts, key_names=(pair,), value_names=names.value_names)
+            return cls(memory, facts, None, read_json(path / CERTIFICATE), manifest.method)
+        except (ShapeError, FactsError) as e:
+            raise TamperedError(f"{path}: its files do not belong together: {e}") from e
 
     def _hashes(self) -> tuple[str, str, str | None]:
         return self.memory.hash, self.facts.hash, None if self.table is None else self.table.hash
@@ -305,6 +338,17 @@ class Bundle:
 
     def __repr__(self) -> str:
         return f"Bundle({self.memory!r}, {self.table if self.table is not None else self.facts!r})"
+
+
+def _facts(path: Path, named: bool) -> Associations:
+    facts = Associations.read(path / FACTS)
+    if not named:
+        return facts
+    names = read_names(path / NAMES)
+    try:
+        return replace(facts, key_names=names.key_names, value_names=names.value_names)
+    except ShapeError as e:
+        raise TamperedError(f"{path}: its files do not belong together: {e}") from e
 
 
 def _names(table: FactTable, facts: Associations) -> bool:

@@ -27,7 +27,7 @@ def recall(folder: Path, subject: str, relation: str, /, *, top: int = 5, json: 
 
         found = recall_compiled(folder, subject, relation, top)
     else:
-        found = Bundle.load(folder).recall(subject, relation, top)
+        found = Bundle.load_one(folder, subject, relation).recall(subject, relation, top)
     if json:
         print_json(found.to_dict())
         return

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from factweights.errors import FactsError, SettingError, ShapeError
 from factweights.facts.embeddings import Kind, draw_rows, embed
-from factweights.facts.tensors import as_targets, as_tensor, check, read_fields, write_fields
+from factweights.facts.tensors import as_targets, as_tensor, check, read_fields, read_row, write_fields
 
 Assignment = Literal["uniform", "balanced"]
 
@@ -285,6 +285,18 @@ class Associations:
         fields = read_fields(Path(path), *more)
         try:
             return cls.from_tensors(**fields)
+        except (ShapeError, FactsError) as e:
+            raise type(e)(f"{path}: {e}") from e
+
+    @classmethod
+    def read_row(cls, path: str | Path, row: int, of: int) -> "Associations":
+        """One of the ``of`` facts in a .safetensors file, and all values; the other keys are not read.
+
+        Raises:
+            FileFormatError, ShapeError, FactsError: as in :meth:`read`; or not that many facts.
+        """
+        try:
+            return cls(**read_row(Path(path), row, of))
         except (ShapeError, FactsError) as e:
             raise type(e)(f"{path}: {e}") from e
 

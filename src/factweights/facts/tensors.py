@@ -17,7 +17,7 @@ from torch import Tensor
 from factweights.errors import FactsError, FileFormatError, SettingError, ShapeError
 from factweights.folders import whole_file
 from factweights.folders.jsons import checked, parse_json
-from factweights.folders.tensors import FLOATS, INTEGERS, read_tensor_file
+from factweights.folders.tensors import FLOATS, INTEGERS, TensorFile, read_tensor_file
 
 FORMAT = "factweights.associations.1"
 MAX_HEADER = 90_000_000  # bytes; safetensors refuses to read a header of more than 100 million
@@ -154,18 +154,43 @@ def _needed(path: Path, found: dict[str, Any], there: list[str]) -> dict[str, An
 
 
 def _safetensors(path: Path) -> dict[str, Any]:
-    layout = read_tensor_file(path)
+    layout = _layout(path)
     there = list(layout.shapes)
-    for name in _TENSORS:
-        if name in there:
-            kind, ndim = (INTEGERS, 1) if name == "targets" else (FLOATS, 2)
-            layout.must_be(path, name, kind, ndim)
     try:
         with safe_open(path, framework="pt") as f:
             found = {name: f.get_tensor(name) for name in there if name in _TENSORS}
     except (SafetensorError, OSError, ValueError) as e:
         raise FileFormatError(f"{path} is not a whole safetensors file ({e}); write it again") from e
     return _needed(path, found, there) | _names(path, layout.metadata.get(_HEADER))
+
+
+def read_row(path: Path, row: int, of: int) -> dict[str, Tensor]:
+    """Key and target of one of ``of`` facts, and all values.
+
+    Raises:
+        FileFormatError: as :func:`read_fields`, or not that many facts.
+    """
+    layout = _layout(path)
+    shapes = [layout.shapes.get(name) for name in _TENSORS]
+    if None in shapes or shapes[0][:1] != (of,) or shapes[2] != (of,):  # pyright: ignore[reportOptionalSubscript]
+        raise FileFormatError(
+            f"{path} does not hold {of:,} facts with keys, values and targets; write it again"
+        )
+    try:
+        with safe_open(path, framework="pt") as f:
+            key, target = (f.get_slice(name)[row : row + 1] for name in ("keys", "targets"))
+            return {"keys": key, "values": f.get_tensor("values"), "targets": target.long()}
+    except (SafetensorError, OSError, ValueError) as e:
+        raise FileFormatError(f"{path} is not a whole safetensors file ({e}); write it again") from e
+
+
+def _layout(path: Path) -> TensorFile:
+    layout = read_tensor_file(path)
+    for name in _TENSORS:
+        if name in layout.shapes:
+            kind, ndim = (INTEGERS, 1) if name == "targets" else (FLOATS, 2)
+            layout.must_be(path, name, kind, ndim)
+    return layout
 
 
 def _names(path: Path, header: str | None) -> dict[str, Any]:
