@@ -1,13 +1,19 @@
-"""The planner against real builds: python benchmarks/planner.py [--part builds|linear|layered|transformer].
+"""The planner against real builds: python benchmarks/planner.py [--part grid|linear|layered|transformer|…].
 
-For a matrix the smallest d is searched and proved. For hidden layers the plan's width is bracketed: 10 %
-more must be enough and 10 % less must not be. For the transformer the largest task is searched. `--part
-builds` prints the times and loads of planning/constants.json. Spherical facts, recall 1.0, one core.
+`--part grid` runs every planned command as it stands on 24 sizes from 100 to 50,000 facts (`--most N` those
+of up to N facts): each has to end with recall 1.0, within a factor of two of the time that was planned. For a
+matrix (`linear`) the smallest d is searched and proved. For hidden layers (`layered`) the plan's width is
+tried with 10 % more and 10 % less. For the transformer the largest task is searched. `builds` prints the
+smallest widths seen and their loads. Spherical facts, recall 1.0, one core.
 """
 
 import argparse
+import contextlib
+import io
 import itertools
+import json
 import math
+import shlex
 import time
 
 import torch
@@ -15,10 +21,20 @@ import torch
 import factweights as fw
 from factweights import theory
 from factweights.capacity.probing import probe
+from factweights.cli import run
 from factweights.methods import GatedFit, MLPFit
 from factweights.studies.measure import measure_recall_capacity
 
-METHODS = {"gated": lambda m: GatedFit(m), "mlp": lambda m: MLPFit(m, activation="silu")}
+GRID = (  # memory, N, M, d where it is given
+    ("gated", 100, 100, None), ("gated", 300, 300, 16), ("gated", 300, 10, None), ("gated", 1000, 1000, None),
+    ("gated", 1000, 50, 24), ("gated", 2000, 2000, 64), ("gated", 5000, 5000, 48), ("gated", 5000, 500, None),
+    ("gated", 20_000, 20_000, 112), ("gated", 50_000, 5000, None),
+    ("mlp", 100, 100, None), ("mlp", 300, 300, 16), ("mlp", 300, 10, None), ("mlp", 1000, 1000, 24),
+    ("mlp", 1000, 50, None), ("mlp", 2000, 2000, None), ("mlp", 5000, 5000, None), ("mlp", 20_000, 200, None),
+    ("linear", 100, 100, None), ("linear", 300, 30, None), ("linear", 1000, 1000, None),
+    ("linear", 1000, 50, None), ("linear", 5000, 500, None), ("linear", 20_000, 20_000, None),
+)  # fmt: skip
+METHODS = {"gated": lambda m: GatedFit(m, activation="silu"), "mlp": lambda m: MLPFit(m, activation="silu")}
 LINEAR = ((300, 300), (600, 600), (1000, 50), (1000, 250))  # N, M
 LAYERED = (  # memory, d, N, M
     ("gated", 48, 700, 700),
@@ -67,6 +83,29 @@ def fits(memory: str, width: int, d: int, n: int, m: int, seed: int) -> bool:
     return probe(METHODS[memory](width), facts_of(n, m, d, seed), 1.0, seed=seed).verdict == "fits"
 
 
+def print_grid(most: int) -> None:
+    """Every planned command, run as it stands."""
+    print("memory       N       M    d  width  recall  seconds  planned  ratio   verdict")
+    kept = [g for g in GRID if g[1] <= most]
+    held = timely = 0
+    for memory, n, m, d in kept:
+        planned = fw.plan(facts=n, answers=m, d=d, memory=memory).memories[0]
+        assert planned.command is not None
+        assert planned.seconds is not None
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            code = run([*shlex.split(planned.command)[1:], "--json"])
+        told = json.loads(out.getvalue())
+        recall, spent = (told["recall"], told["seconds"]) if code == 0 else (math.nan, math.nan)
+        ratio, ok = spent / planned.seconds, code == 0 and recall == 1.0
+        held, timely = held + ok, timely + (0.5 <= ratio <= 2)
+        size = f"{memory:>6} {n:>7,} {m:>7,} {planned.d:>4} {planned.width or 0:>6}"
+        verdict = "holds" if ok else told["error"]["message"]
+        times = f"{spent:>8.1f} {planned.seconds:>8.1f} {ratio:>6.2f}"
+        print(f"{size} {recall:>7.4f} {times}   {verdict}", flush=True)
+    print(f"{held} of {len(kept)} commands hold, {timely} within a factor of two of the planned time")
+
+
 def print_builds() -> None:
     print("memory   d      N      M   smallest m seen  load  seconds at +10 %")
     for memory, (d, n, m) in ((k, b) for k in METHODS for b in BUILDS):
@@ -111,7 +150,8 @@ def print_transformer() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=("builds", "linear", "layered", "transformer"))
+    parser.add_argument("--part", choices=("grid", "builds", "linear", "layered", "transformer"))
+    parser.add_argument("--most", type=int, default=50_000)
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -120,6 +160,7 @@ def main() -> None:
         "layered": lambda: print_layered(given.seeds),
         "transformer": print_transformer,
         "builds": print_builds,
+        "grid": lambda: print_grid(given.most),
     }
     for name, part in parts.items():
         if given.part in (None, name) and (given.part or name != "builds"):

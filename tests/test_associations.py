@@ -133,10 +133,10 @@ def test_the_spec_makes_the_facts_again():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Associations.spherical(0, 4), "n ≥ 1"),
-        (lambda: Associations.spherical(4, 0), "d ≥ 1"),
-        (lambda: Associations.spherical(4, 4, outputs=0), "n ≥ 1"),
-        (lambda: Associations.spherical(4, 4, d_out=0), "d ≥ 1"),
+        (lambda: Associations.spherical(0, 4), "n cannot be 0"),
+        (lambda: Associations.spherical(4, 0), "d cannot be 0"),
+        (lambda: Associations.spherical(4, 4, outputs=0), "outputs cannot be 0"),
+        (lambda: Associations.spherical(4, 4, d_out=0), "d_out cannot be 0"),
         (lambda: Associations.spherical(4, 4, seed=-1), "seed.*-1"),
         (lambda: Associations.orthonormal(5, 4), "n = 5 > d = 4"),
         (lambda: Associations.spiked(4, 4, rank=5), "rank=5"),

@@ -154,11 +154,11 @@ def test_what_cannot_be_stored_says_so():
 
 
 def test_bad_requests_say_what_and_what_to_do():
-    with pytest.raises(SettingError, match="recall is in"):
+    with pytest.raises(SettingError, match="recall cannot be"):
         fw.capacity(fw.Hebbian(), d=8, recall=0.0)
-    with pytest.raises(SettingError, match="norm ≥ 0"):
+    with pytest.raises(SettingError, match="noise cannot be"):
         fw.capacity(fw.Hebbian(), d=8, noise=-0.1)
-    with pytest.raises(SettingError, match="at least one seed"):
+    with pytest.raises(SettingError, match="seeds cannot be"):
         fw.capacity(fw.Hebbian(), d=8, seeds=[])
 
 

@@ -83,7 +83,7 @@ def test_a_spec_names_a_shipped_study_and_replaces_fields(tmp_path):
         ({"study": "fig1-left", "scale": "smoke", "seedz": 3}, UnknownNameError, "did you mean 'seeds'"),
         ({"study": "fig1-left"}, SettingError, "needs the field"),
         ({**SWEEP, "recal": 1.0}, UnknownNameError, "did you mean 'recall'"),
-        ({**SWEEP, "sizes": ["big"]}, SettingError, r"sizes\.0 of capacity-sweep cannot be 'big'"),
+        ({**SWEEP, "sizes": ["big"]}, SettingError, "sizes of capacity-sweep cannot be"),
         ({**SWEEP, "methods": ["hebian"]}, UnknownNameError, "did you mean 'hebbian'"),
         ({**SWEEP, "methods": [{"metod": "hebbian"}]}, UnknownNameError, "did you mean 'method'"),
         ({**SWEEP, "methods": [{"method": "ridge", "settings": {"rigde": 1}}]}, UnknownNameError, "'ridge'"),

@@ -96,7 +96,7 @@ def test_what_no_width_stores_says_so():
     facts = SPHERICAL(40, 8)
     with pytest.raises(NotStorableError, match="at any width up to 5; recall reached"):
         smallest_width(facts, lambda m: GatedHebbian(m, readout="raw"), most=5)
-    with pytest.raises(SettingError, match="recall is in"):
+    with pytest.raises(SettingError, match="recall cannot be"):
         smallest_width(facts, GatedHebbian, recall=0.0)
 
 
@@ -143,7 +143,7 @@ def test_a_width_shows_itself():
     assert "12 facts at recall ≥ 1" in str(found)
     assert "<table>" in found._repr_html_()
     assert list(found.to_pandas()["seed"]) == [0, 1]
-    with pytest.raises(SettingError, match="at least one seed"):
+    with pytest.raises(SettingError, match="seeds cannot be"):
         width(GatedHebbian, d=8, facts=12, seeds=[])
 
 
@@ -203,11 +203,14 @@ def test_a_width_is_searched_at_a_usual_dimension(cli, table):
 @pytest.mark.parametrize(
     ("tokens", "said"),
     [
-        (["width", "gated-hebbian", "--d", 8, "--facts", 0], "n ≥ 1"),
+        (
+            ["width", "gated-hebbian", "--d", 8, "--facts", 0],
+            "--facts cannot be 0: give a whole",
+        ),
         (["width", "hebbian", "--d", 8, "--facts", 8], "no setting of hebbian named 'width'"),
         (["width", "gated-hebian", "--d", 8, "--facts", 8], "did you mean 'gated-hebbian'"),
         (["width", "gated-hebbian", "--d", 8, "--facts", 8, "--setting", "width=3"], "given twice"),
-        (["width", "gated-hebbian", "--d", 8, "--facts", 8, "--seeds", "0"], "a count of at least 1"),
+        (["width", "gated-hebbian", "--d", 8, "--facts", 8, "--seeds", "0"], "a count from 1 to"),
         (["width", "gated-hebbian", "--d", 8, "--facts", 8, "--tied", "--outputs", 3], "leave outputs"),
         (
             ["capacity", "gated-hebbian", "--d", 8],

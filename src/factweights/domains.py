@@ -10,8 +10,9 @@ import functools
 import inspect
 import math
 import operator
+import os
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ParamSpec, TypeVar
 
@@ -127,15 +128,18 @@ class Several(Domain):
 
     Attributes:
         of: what each entry is; None where the type beneath says it.
+        ascending: whether each entry is above the one before.
     """
 
     of: Domain | None = None
     least: int = 1
+    ascending: bool = False
 
     def __str__(self) -> str:
         each = "" if self.of is None else f", each {self.of}"
         least = f"at least {self.least} and " if self.least else ""
-        return f"a list of {least}at most {LISTED:,} different entries{each}"
+        order = " in ascending order" if self.ascending else ""
+        return f"a list of {least}at most {LISTED:,} different entries{order}{each}"
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, (str, bytes)) or not isinstance(value, Collection):
@@ -148,6 +152,8 @@ class Several(Domain):
             raise self.refused() from None
         if twice := _twice(entries):
             raise self.refused(f"{told(twice[0])} stands there twice")
+        if self.ascending and list(entries) != sorted(entries):
+            raise self.refused("they are not in order")
         return entries
 
 
@@ -169,7 +175,7 @@ class CountOrSeveral(Several):
             raise self.refused() from None
 
 
-_SEED = Whole(0, 2**32 - 1)
+_SEED = Whole(0, 2**63 - 1)
 _DIMENSION = Whole(1, 2**20)
 
 Seed = Annotated[int, BeforeValidator(_SEED)]
@@ -181,6 +187,9 @@ Count = Annotated[int, BeforeValidator(Whole(1, 10**9))]  # facts, subjects, ste
 CountOrNone = Annotated[int, BeforeValidator(Whole(0, 10**9))]
 Outputs = Annotated[int, BeforeValidator(Whole(2, 10**9))]  # with one there is nothing to confuse
 Length = Annotated[int, BeforeValidator(Whole(3, 2**20))]  # of a prompt: subject, relation, EOS
+PlannedFacts = Annotated[int, BeforeValidator(Whole(2, 10**18))]
+PlannedAnswers = Annotated[int, BeforeValidator(Whole(2, 10**12))]  # as far as δ(M) is good
+Heads = Annotated[int, BeforeValidator(Whole(1, 2**16))]
 Workers = Annotated[int, BeforeValidator(Whole(1, 1024))]
 Share = Annotated[float, BeforeValidator(Real(1e-6, 1.0))]  # a recall of which no fact is left is none
 OpenShare = Annotated[float, BeforeValidator(Real(0.0, 1.0, open_low=True, open_high=True))]
@@ -196,13 +205,48 @@ Exponent = Annotated[float, BeforeValidator(Real(0.0, 100.0))]
 Title = Annotated[str, BeforeValidator(Text(200))]
 Flag = Annotated[bool, BeforeValidator(Truth())]
 
+Context = Annotated[int, BeforeValidator(Whole(8, 2**20))]  # tokens of a compiled model's longest prompt
+Norms = Annotated[Sequence[float], BeforeValidator(Several(Real(0.0, 1e9), least=0))]
+Ranks = Annotated[Sequence[int], BeforeValidator(Several(Whole(1, 10**9), least=0))]
+
+# of recall tasks; a table of subjects × relations × answers has to fit somewhere
+Subjects = Annotated[int, BeforeValidator(Whole(1, 2**20))]
+Relations = Annotated[int, BeforeValidator(Whole(1, 2**16))]
+Answers = Annotated[int, BeforeValidator(Whole(1, 2**20))]
+
 # for the fields of specs
+_RATIO = Real(0.0, 1e4, open_low=True)
+Ratio = Annotated[float, BeforeValidator(_RATIO)]
 SomeSeeds = Annotated[tuple[int, ...], BeforeValidator(CountOrSeveral(_SEED))]
-NoSeeds = Annotated[tuple[int, ...], BeforeValidator(Several(_SEED, least=0))]
+MaybeSeeds = Annotated[tuple[int, ...], BeforeValidator(CountOrSeveral(_SEED, least=0))]
 Dimensions = Annotated[tuple[int, ...], BeforeValidator(Several(_DIMENSION))]
-Ratios = Annotated[tuple[float, ...], BeforeValidator(Several(Real(0.0, 1e4, open_low=True)))]
+Counts = Annotated[tuple[int, ...], BeforeValidator(Several(Whole(1, 10**4)))]
+Ratios = Annotated[tuple[float, ...], BeforeValidator(Several(_RATIO))]
+MaybeRatios = Annotated[tuple[float, ...], BeforeValidator(Several(_RATIO, least=0))]
+Exponents = Annotated[tuple[float, ...], BeforeValidator(Several(Real(0.0, 100.0), least=0))]
+Ascending = Annotated[tuple[int, ...], BeforeValidator(Several(_DIMENSION, ascending=True))]
+AscendingOrNone = Annotated[tuple[int, ...], BeforeValidator(Several(Whole(0, 2**24), ascending=True))]
 Entries = BeforeValidator(Several())  # for tuples of something else: Annotated[tuple[X, ...], Entries]
 MaybeEntries = BeforeValidator(Several(least=0))
+
+
+def must_fit(size: float, what: str, fields: Sequence[str]) -> None:
+    """Say before it is tried that ``what`` of ``size`` bytes is more than this machine's memory.
+
+    Raises:
+        SettingError: with both numbers; ``fields`` are the settings to lower.
+    """
+    try:
+        most = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):  # not every system tells
+        most = 1 << 40
+    if size > most:
+        lower = " or ".join(fields)
+        raise SettingError(
+            f"{what} take {size / 2**30:,.0f} GiB of memory, this machine has {most / 2**30:,.0f}: "
+            f"give less of {lower}",
+            fields=fields,
+        )
 
 
 def told(value: Any) -> str:
@@ -236,6 +280,16 @@ def check_settings(settings: Any, of: str) -> None:
     for name, adapter in _field_adapters(type(settings)).items():
         value = getattr(settings, name)
         object.__setattr__(settings, name, _validated(adapter, name, value, of))
+
+
+def checked_settings(kind: type, values: Mapping[str, Any], of: str) -> dict[str, Any]:
+    """Settings of the frozen dataclass ``kind`` that are yet to be made one of, each in its domain.
+
+    Raises:
+        SettingError: as :func:`check_settings`.
+    """
+    adapters = _field_adapters(kind)
+    return {name: _validated(adapters[name], name, value, of) for name, value in values.items()}
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:

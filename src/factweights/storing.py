@@ -11,12 +11,13 @@ import torch
 from factweights.bundle import BUNDLE, Bundle
 from factweights.capacity import Smallest, law_d, smallest_d, smallest_rank, smallest_width
 from factweights.certificates import Certificate, verify
-from factweights.errors import NotStorableError, SettingError
+from factweights.domains import Dimension, Seed, Share, checked, must_fit
+from factweights.errors import NotStorableError, SettingError, WrongTypeError
 from factweights.facts import Associations, FactTable
 from factweights.facts.embeddings import Kind
 from factweights.folders import must_be_writable as folder_must_be_writable
 from factweights.memories import LinearMemory, LowRankMemory
-from factweights.methods import ExactLinear, Method
+from factweights.methods import ExactLinear, Method, as_method
 from factweights.methods.base import expecting_misses
 from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
@@ -110,14 +111,15 @@ class Stored(Shown):
         return f"{self.d:,}; a full matrix would need {self.law_d:,} by its law"
 
 
+@checked
 def store_table(
     table: FactTable,
-    method: Method | Callable[[int], Method] | None = None,
+    method: Method | Callable[[int], Method] | str | None = None,
     *,
-    d: int | Literal["auto"] = "auto",
+    d: Dimension | Literal["auto"] = "auto",
     searched: Literal["rank", "width"] = "rank",
-    recall: float = 1.0,
-    seed: int = 0,
+    recall: Share = 1.0,
+    seed: Seed = 0,
     kind: Kind = "spherical",
     dtype: torch.dtype = torch.float64,
     on_progress: OnProgress = silent,
@@ -144,8 +146,9 @@ def store_table(
         SettingError: a recall outside (0, 1], a d below 1, d and rank both to be searched.
     """
     begun = time.perf_counter()
-    if not 0 < recall <= 1:
-        raise SettingError(f"recall is in (0, 1], got {recall}")
+    if not isinstance(table, FactTable):
+        raise WrongTypeError("table", table, "a FactTable", "FactTable.read reads one from a file")
+    method = as_method(method) if isinstance(method, str) else method
     if searched == "width" and not isinstance(method, Method) and d == "auto":
         d = USUAL_D
         on_progress(Progress(0, None, f"d = {d} is taken, as none is given; the width is searched there"))
@@ -154,6 +157,8 @@ def store_table(
         return table.to_associations(size, seed=seed, kind=kind, dtype=dtype)
 
     chosen, facts, search = _sized(method, searched, facts_at, d, recall, seed, on_progress)
+    parameters = chosen.n_parameters(facts.d_in, facts.d_out)
+    must_fit(parameters * facts.keys.element_size(), f"{parameters:,} parameters", ("d", "rank", "width"))
     on_progress(Progress(0, None, f"storing {len(facts):,} facts at d = {facts.d_in:,}"))
     with expecting_misses():  # what is missed is an error below
         memory = chosen.store(facts, seed=seed, on_progress=on_progress)
@@ -182,7 +187,9 @@ def _sized(
     method = ExactLinear() if method is None else method
     if not isinstance(method, Method):
         if d == "auto":
-            raise SettingError("d and the rank cannot both be searched; give one of them")
+            raise SettingError(
+                f"d and the {searched} cannot both be searched; give one of them", fields=("d", searched)
+            )
         facts = facts_at(d)
         smallest = smallest_width if searched == "width" else smallest_rank
         tolerance = 0.0 if len(facts) * facts.n_outputs <= NEIGHBOURS else TOLERANCE

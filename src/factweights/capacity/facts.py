@@ -3,16 +3,16 @@
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from factweights.capacity.probing import probe, seed_list
 from factweights.capacity.results import Capacity, Probe, Run
-from factweights.errors import SettingError
+from factweights.domains import Dimension, Norm, Outputs, PositiveTolerance, Seeds, Share, checked
 from factweights.facts import Associations
 from factweights.facts.embeddings import Kind
-from factweights.methods import ExactLinear, Method
+from factweights.methods import ExactLinear, Method, as_method
 from factweights.progress import OnProgress, Progress, silent
 from factweights.searching import threshold
 
@@ -20,17 +20,18 @@ UNDECIDED_STEPS = 6
 HEAD_START = 1.03  # certified capacities lie 3 to 5 % above the law (lab log): start the search there
 
 
+@checked
 def capacity(
-    method: Method,
+    method: Method | str,
     *,
-    d: int,
-    recall: float = 1.0,
-    noise: float = 0.0,
-    seeds: int | Sequence[int] = 5,
-    d_out: int | None = None,
-    outputs: int | None = None,
+    d: Dimension,
+    recall: Share = 1.0,
+    noise: Norm = 0.0,
+    seeds: Seeds = 5,
+    d_out: Dimension | None = None,
+    outputs: Outputs | None = None,
     kind: Kind = "spherical",
-    tolerance: float = 0.01,
+    tolerance: PositiveTolerance = 0.01,
     on_progress: OnProgress = silent,
     **shape: Any,
 ) -> Capacity:
@@ -43,7 +44,8 @@ def capacity(
     So may any method under key noise, which nothing is proved about.
 
     Args:
-        method: any method; it is told the recall level if it aims at one.
+        method: any method, or its name for one with its default settings; it is told the recall level if it
+            aims at one.
         d: dimension of the keys, and of the values unless ``d_out`` says otherwise.
         recall: the criterion, always named in the result.
         noise: norm of the key noise under which recall is measured, on a thousand noisy keys or more; no
@@ -58,12 +60,8 @@ def capacity(
         SettingError: sizes, a recall level or a noise that mean nothing.
         Exception: an error in a probe is an error; it never counts as "does not fit".
     """
-    if not 0 < recall <= 1 or not tolerance > 0:
-        raise SettingError(f"recall is in (0, 1] and tolerance > 0, got {recall} and {tolerance}")
-    if not 0 <= noise < math.inf:
-        raise SettingError(f"key noise is a norm ≥ 0, got {noise}")
     chosen, begun = seed_list(seeds), time.perf_counter()
-    method = method.for_recall(recall)
+    method = as_method(method).for_recall(recall)
     law = method.predicted_capacity(d, d_out or d, outputs=outputs, recall=recall)
 
     def family(n: int, seed: int) -> Associations:

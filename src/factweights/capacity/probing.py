@@ -1,25 +1,25 @@
 """One question to a method: does it store these facts?"""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 
 from factweights.capacity.results import Probe, Verdict
 from factweights.certificates import noise_recall, verify
-from factweights.errors import SettingError
+from factweights.domains import Norm, Seed, Seeds, Share, checked
 from factweights.facts import Associations
 from factweights.methods import ExactLinear, Method
 from factweights.methods.base import expecting_misses
 from factweights.methods.random_features import RandomFeatures
 
 
+@checked
 def probe(
     method: Method,
     facts: Associations,
-    recall: float,
+    recall: Share,
     *,
-    noise: float = 0.0,
-    seed: int = 0,
+    noise: Norm = 0.0,
+    seed: Seed = 0,
     size: int = 0,
 ) -> Probe:
     """Ask once whether ``method`` stores ``facts`` at recall ≥ ``recall``, verified on the real forward pass.
@@ -52,13 +52,11 @@ def probe(
     )
 
 
-def seed_list(seeds: int | Sequence[int]) -> list[int]:
+@checked
+def seed_list(seeds: Seeds) -> list[int]:
     """A count of seeds, or a list of them, as a list.
 
     Raises:
-        SettingError: none at all.
+        SettingError: none at all, one twice, or more than anybody waits for.
     """
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    if not chosen:
-        raise SettingError("a search needs at least one seed; give seeds=1 or more")
-    return chosen
+    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)

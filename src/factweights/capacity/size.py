@@ -9,10 +9,12 @@ from typing import Any
 from factweights import theory
 from factweights.capacity.probing import probe, seed_list
 from factweights.capacity.results import Probe, Smallest, Width, WidthRun
-from factweights.errors import NotStorableError, SettingError
+from factweights.domains import Count, Dimension, Outputs, Seed, Seeds, Share, Tolerance, checked
+from factweights.errors import NotStorableError, SettingError, WrongTypeError
 from factweights.facts import Associations
 from factweights.facts.embeddings import Kind
-from factweights.methods import ExactLinear, Method
+from factweights.methods import ExactLinear, Method, as_method, method_named
+from factweights.methods.base import check_facts
 from factweights.methods.low_rank_hebbian import LowRankHebbian
 from factweights.progress import OnProgress, Progress, silent
 from factweights.searching import threshold
@@ -30,13 +32,14 @@ def law_d(facts: Associations) -> int:
     return theory.smallest_d(len(facts), max(2, facts.n_outputs), most_shared)
 
 
+@checked
 def smallest_d(
     facts_at: Callable[[int], Associations],
-    method: Method | None = None,
+    method: Method | str | None = None,
     *,
-    recall: float = 1.0,
-    seed: int = 0,
-    tolerance: float = 0.0,
+    recall: Share = 1.0,
+    seed: Seed = 0,
+    tolerance: Tolerance = 0.0,
     on_progress: OnProgress = silent,
 ) -> Smallest:
     """The smallest d at which ``method`` (default ``ExactLinear``) stores the facts at recall ≥ ``recall``.
@@ -49,7 +52,7 @@ def smallest_d(
     Raises:
         NotStorableError: no dimension up to 64 times the law's stores them.
     """
-    method = (ExactLinear() if method is None else method).for_recall(recall)
+    method = (ExactLinear() if method is None else as_method(method)).for_recall(recall)
     sample = facts_at(2)
     law = law_d(sample)
     return _smallest(
@@ -65,13 +68,14 @@ def smallest_d(
     )
 
 
+@checked
 def smallest_rank(
     facts: Associations,
-    method_at: Callable[[int], Method] = LowRankHebbian,
+    method_at: Callable[[int], Method] | str = LowRankHebbian,
     *,
-    recall: float = 1.0,
-    seed: int = 0,
-    tolerance: float = 0.0,
+    recall: Share = 1.0,
+    seed: Seed = 0,
+    tolerance: Tolerance = 0.0,
     on_progress: OnProgress = silent,
 ) -> Smallest:
     """The smallest rank at which a low-rank method stores ``facts`` at recall ≥ ``recall``.
@@ -82,6 +86,8 @@ def smallest_rank(
     Raises:
         NotStorableError: not even full rank stores them.
     """
+    check_facts(facts)
+    method_at = _maker(method_at)
     full = min(facts.d_in, facts.d_out)
 
     def most(rank: int) -> float:
@@ -101,14 +107,15 @@ def smallest_rank(
     )
 
 
+@checked
 def smallest_width(
     facts: Associations,
-    method_at: Callable[[int], Method],
+    method_at: Callable[[int], Method] | str,
     *,
-    recall: float = 1.0,
-    seed: int = 0,
-    tolerance: float = 0.0,
-    most: int | None = None,
+    recall: Share = 1.0,
+    seed: Seed = 0,
+    tolerance: Tolerance = 0.0,
+    most: Count | None = None,
     on_progress: OnProgress = silent,
 ) -> Smallest:
     """The smallest width m at which a method stores ``facts`` at recall ≥ ``recall``.
@@ -128,6 +135,8 @@ def smallest_width(
     Raises:
         NotStorableError: no width up to ``most`` stores them.
     """
+    check_facts(facts)
+    method_at = _maker(method_at)
     law = _width_by_law(facts, method_at, recall)
     start = _width_at_least(facts) if law is None else law
     return _smallest(
@@ -143,18 +152,19 @@ def smallest_width(
     )
 
 
+@checked
 def width(
-    method_at: Callable[[int], Method],
+    method_at: Callable[[int], Method] | str,
     *,
-    d: int,
-    facts: int,
-    recall: float = 1.0,
-    seeds: int | Sequence[int] = 3,
-    d_out: int | None = None,
-    outputs: int | None = None,
+    d: Dimension,
+    facts: Count,
+    recall: Share = 1.0,
+    seeds: Seeds = 3,
+    d_out: Dimension | None = None,
+    outputs: Outputs | None = None,
     tied: bool | None = None,
     kind: Kind = "spherical",
-    tolerance: float = 0.0,
+    tolerance: Tolerance = 0.0,
     on_progress: OnProgress = silent,
     **shape: Any,
 ) -> Width:
@@ -176,7 +186,7 @@ def width(
         NotStorableError: as in :func:`smallest_width`.
         SettingError: sizes or a recall level that mean nothing.
     """
-    begun = time.perf_counter()
+    begun, method_at = time.perf_counter(), _maker(method_at)
     tied = (outputs is None and d_out is None) if tied is None else tied
     chosen = seed_list(seeds)
 
@@ -234,6 +244,21 @@ def _over_seeds(
     )
 
 
+def _maker(method_at: Callable[[int], Method] | str) -> Callable[[int], Method]:
+    """What makes the method of a size: as given, or the class of that name.
+
+    Raises:
+        UnknownNameError: no method is called so.
+        WrongTypeError: a method that already has its size, or something else.
+    """
+    if isinstance(method_at, str):
+        return method_named(method_at)
+    if isinstance(method_at, Method) or not callable(method_at):
+        hint = "give the class or a function of the size, as in lambda m: GatedFit(m, activation='silu')"
+        raise WrongTypeError("method_at", method_at, "what makes a method of a given size", hint)
+    return method_at
+
+
 def _width_at_least(facts: Associations) -> int:
     return math.ceil(len(facts) / min(facts.d_in, facts.d_out))
 
@@ -270,8 +295,6 @@ def _smallest(
     tolerance: float,
     on_progress: OnProgress,
 ) -> Smallest:
-    if not 0 < recall <= 1 or tolerance < 0:
-        raise SettingError(f"recall is in (0, 1] and tolerance ≥ 0, got {recall} and {tolerance}")
     begun = time.perf_counter()
     probes: dict[int, Probe] = {}
 

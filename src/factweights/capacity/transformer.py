@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from factweights.certificates import verify_prompts
-from factweights.errors import NotStorableError, SettingError
+from factweights.domains import Count, Seed, Share, checked
+from factweights.errors import NotStorableError
 from factweights.facts import RecallTask
 from factweights.methods.recall import RecallMethod, RecallSolution
 from factweights.progress import OnProgress, Progress, silent
@@ -14,13 +15,14 @@ DRAWS = 8
 MOST = 4096
 
 
+@checked
 def smallest_transformer(
     task: RecallTask,
     method_at: Callable[[int], RecallMethod],
     *,
-    recall: float = 0.99,
-    seed: int = 0,
-    guess: int | None = None,
+    recall: Share = 0.99,
+    seed: Seed = 0,
+    guess: Count | None = None,
     on_progress: OnProgress = silent,
 ) -> RecallSolution:
     """What ``method_at(width)`` finds at the smallest width that reaches ``recall``, to 4 % or neighbours.
@@ -37,8 +39,6 @@ def smallest_transformer(
         SettingError: a recall outside (0, 1].
         NotStorableError: no width up to 4,096 gets there, with the best recall seen.
     """
-    if not 0 < recall <= 1:
-        raise SettingError(f"recall is in (0, 1], got {recall}")
     found: dict[int, tuple[RecallSolution, float]] = {}
 
     def fits(width: int) -> bool:

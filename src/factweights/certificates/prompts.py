@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factweights.certificates.prompt_bounds import prompt_bounds
+from factweights.domains import Count, Seed, checked
 from factweights.errors import SettingError, ShapeError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
@@ -95,8 +96,9 @@ class PromptCertificate(Shown):
         return [*lines, ("measured", f"{self.dtype} in {self.seconds:.3g} s")]
 
 
+@checked
 def verify_prompts(
-    model: RecallTransformer, task: RecallTask, *, draws: int = 16, seed: int = 0
+    model: RecallTransformer, task: RecallTask, *, draws: Count = 16, seed: Seed = 0
 ) -> PromptCertificate:
     """Check drawn prompts on the plain forward over positions, and bound all prompts at once.
 
@@ -116,8 +118,6 @@ def verify_prompts(
             f"the model has {model.n_tokens} tokens and {model.n_answers} answers, the task {task.n_tokens} "
             f"and {task.n_answers}"
         )
-    if draws < 1 or seed < 0:
-        raise SettingError(f"draws are at least 1 and a seed at least 0, got {draws} and {seed}")
     margins = _drawn_margins(model, task, draws, seed)
     bound, noise = (None, None) if model.attention == "linear" else prompt_bounds(model, task)
     parameters = model.n_parameters

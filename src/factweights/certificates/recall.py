@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,20 +16,22 @@ from factweights.certificates.streaming import (
     streamed_margins,
 )
 from factweights.certificates.witness import MarginBound, Witness, bound_margins
+from factweights.domains import Norms, Ranks, Seed, checked
 from factweights.facts import Associations
 from factweights.memories import Memory
 
 LISTED_MISSES = 100
 
 
+@checked
 def verify(
     memory: Memory,
     facts: Associations,
     *,
-    noise: Sequence[float] = (),
-    top_k: Sequence[int] = (),
+    noise: Norms = (),
+    top_k: Ranks = (),
     witness: Witness | None = None,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Certificate:
     """Check every fact against every output on the memory's real forward pass.
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from factweights.certificates import rounding
-from factweights.errors import SettingError, ShapeError
+from factweights.errors import SettingError, ShapeError, WrongTypeError
 from factweights.facts import Associations
 from factweights.memories import Memory
 
@@ -85,6 +85,13 @@ def noise_recall(
 
 def check_request(memory: Memory, facts: Associations, noise: Sequence[float], top_k: Sequence[int]) -> None:
     """Raise unless the memory fits the facts and the extras asked for mean something."""
+    if not isinstance(memory, Memory):
+        swapped = isinstance(facts, Memory)
+        hint = "first the memory, then its facts" if swapped else "what a method's store returned"
+        raise WrongTypeError("memory", memory, "a memory", hint)
+    if not isinstance(facts, Associations):
+        hint = "make some with Associations.from_tensors, or table.to_associations(d) of a table"
+        raise WrongTypeError("facts", facts, "Associations", hint)
     if (memory.d_in, memory.d_out) != (facts.d_in, facts.d_out):
         raise ShapeError(
             f"the memory maps R^{memory.d_in} to R^{memory.d_out}, the facts need "

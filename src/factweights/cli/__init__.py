@@ -46,7 +46,7 @@ def _run(tokens: Sequence[str], as_json: bool) -> int:
         except BrokenPipeError:
             return outcomes.unread()
         except Exception as e:
-            code = outcomes.failed(e, as_json)
+            code = outcomes.failed(e, as_json, tokens)
             tell_notes()
             return code
     return 0

@@ -7,6 +7,7 @@ from cyclopts import App, Parameter
 from factweights import __version__
 from factweights.cli.capacity import capacity
 from factweights.cli.compile import compile
+from factweights.cli.converting import converted
 from factweights.cli.dynamics import dynamics
 from factweights.cli.edit import edit
 from factweights.cli.explain import explain
@@ -46,7 +47,7 @@ app = App(
     name="factweights",
     version=__version__,
     help="Write facts into neural-network weights, prove they can be recalled, measure how many fit.",
-    default_parameter=Parameter(negative=()),  # no --no-json
+    default_parameter=Parameter(negative=(), converter=converted),  # no --no-json
     suppress_keyboard_interrupt=False,
     result_action="return_value",
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cyclopts import Parameter
 
@@ -56,6 +56,8 @@ def build_recall_method(name: str, given: Sequence[str] | None = None, **more: A
 
 def build_settings(method: "type[Built]", name: str, given: Sequence[str] | None, **more: Any) -> "Built":
     """An instance of the dataclass ``method``, called ``name``; errors as in :func:`build_method`."""
+    from factweights.domains import checked_settings
+
     fields: dict[str, dataclasses.Field[Any]] = {f.name: f for f in dataclasses.fields(method)}  # type: ignore[arg-type]
     values: dict[str, Any] = {k: v for k, v in more.items() if v is not None}
     for entry in given or ():
@@ -67,17 +69,15 @@ def build_settings(method: "type[Built]", name: str, given: Sequence[str] | None
             raise SettingError("the recall level is given as --recall, not as a setting")
         if key in values:
             raise SettingError(f"{key} is given twice")
-        values[key] = value.strip()
-    hints = get_type_hints(method)
-    for key, value in values.items():
+        values[key] = literal(value.strip())
+    for key in values:
         if key not in fields:
             listed = f"(it has {', '.join(fields)})" if fields else "(it has none)"
             raise UnknownNameError(f"setting of {name}", key, fields, listed)
-        values[key] = _convert(name, key, value, hints[key])
     if missing := [f for f, field in fields.items() if f not in values and _required(field)]:
         option = f"--{missing[0].replace('_', '-')} …, or " if missing[0] in OWN_OPTION else ""
         raise SettingError(f"{name} needs {missing[0]}: {option}--setting {missing[0]}=…")
-    return method(**values)
+    return method(**checked_settings(method, values, name))
 
 
 def recall_task(
@@ -131,7 +131,7 @@ def seeds_of(text: str) -> int | list[int]:
         SettingError: anything else.
     """
     found = numbers("--seeds", [text], int)
-    if not found or min(found) < 0 or ("," not in text and found[0] < 1):
+    if not found:
         raise SettingError(f"--seeds takes a count of at least 1, or a list as in 0,3,7; got {text!r}")
     return found if "," in text else found[0]
 
@@ -170,11 +170,11 @@ def _required(field: "dataclasses.Field[Any]") -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _convert(name: str, key: str, value: Any, hint: Any) -> Any:
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(hint).validate_python(value)
-    except ValidationError as e:
-        said = e.errors()[0]["msg"]
-        raise SettingError(f"{key} of {name} cannot be {value!r}: {said[0].lower()}{said[1:]}") from e
+def literal(word: str) -> Any:
+    """3, 0.5, true, none or a word; the method checks whether that is a value of its setting."""
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return {"true": True, "false": False, "none": None}.get(word.lower(), word)

@@ -16,8 +16,13 @@ NAMED = 3  # of the files written before Ctrl-C
 ERROR, USAGE, INTERRUPTED, UNREAD = 1, 2, 130, 141
 
 
-def failed(error: Exception, as_json: bool) -> int:
+def failed(error: Exception, as_json: bool, tokens: Sequence[str] = ()) -> int:
     """One line for what a user can mend; anything else is a defect of ours and keeps its traceback.
+
+    Args:
+        error: what happened.
+        as_json: whether it is told as JSON on standard output as well.
+        tokens: the command line, whose options the line names.
 
     Raises:
         Exception: ``error``, where it is such a defect.
@@ -31,7 +36,9 @@ def failed(error: Exception, as_json: bool) -> int:
         text = f"{where}{error.strerror}" if error.strerror else str(error)
         return _say(type(error).__name__, text, as_json, ERROR)
     if isinstance(error, FactweightsError):
-        return _say(type(error).__name__, str(error), as_json, ERROR)
+        from factweights.cli.naming import told
+
+        return _say(type(error).__name__, told(error, tokens), as_json, ERROR)
     raise error
 
 

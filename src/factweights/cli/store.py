@@ -12,13 +12,16 @@ from factweights.cli.tables import TableOptions, choose, read
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from factweights.facts import FactTable
     from factweights.methods import Method
 
 
 def store(
-    file: Path,
+    file: Path | None = None,
     /,
     *,
+    random: int | None = None,
+    answers: int | None = None,
     method: str = "exact-linear",
     d: Annotated[int | Literal["auto"], Parameter(metavar="INT|auto", show_choices=False)] = "auto",
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
@@ -46,6 +49,8 @@ def store(
 
     Args:
         file: Table of facts: CSV, TSV, JSON, JSON Lines or Parquet; one fact per row, or one subject per row.
+        random: So many made-up facts instead of a table, as `factweights plan` plans for.
+        answers: How many answers the made-up facts have, each equally often; else one each.
         method: How they are written; `factweights methods` lists them.
         d: Dimension of keys and values; `auto` looks for the smallest that will do.
         out: Folder for weights, facts and certificate; without it nothing is saved.
@@ -68,7 +73,7 @@ def store(
     chosen, searched = _method(method, setting, rank, width)
     if out is not None:
         must_be_writable(out, overwrite=overwrite)
-    table = choose(read(file, reading), relations, limit)
+    table = choose(_table(file, random, answers, reading), relations, limit)
     numbers = getattr(torch, dtype)
     with shown_progress() as tell:
         stored = store_table(
@@ -89,6 +94,25 @@ def store(
         return
     say(stored)
     say(f"saved to {out}" if out is not None else "not saved: give --out DIR to keep it")
+
+
+def _table(
+    file: Path | None, random: int | None, answers: int | None, reading: TableOptions | None
+) -> "FactTable":
+    """The facts of the file, or made-up ones."""
+    from factweights.errors import FactweightsError, SettingError
+    from factweights.facts.made_up import made_up_table
+
+    if (file is None) == (random is None):
+        raise SettingError("give either a table, FILE, or --random with a number of facts")
+    if file is not None:
+        if answers is not None:
+            raise SettingError("a table has the answers that it has; leave --answers out")
+        return read(file, reading)
+    try:
+        return made_up_table(random or 0, answers)
+    except FactweightsError as e:
+        raise SettingError(str(e).replace("facts cannot", "--random cannot", 1), fields=("answers",)) from e
 
 
 def _method(

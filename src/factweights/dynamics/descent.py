@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float, Int
 
+from factweights.domains import Count, Dimension, Positive, Rate, Seed, checked
 from factweights.dynamics.population import Array, Population, log_softmax
 from factweights.dynamics.starts import STARTS
 from factweights.dynamics.systems import Cells
@@ -29,7 +30,7 @@ from factweights.dynamics.trace import (
     find_stages,
     losses,
 )
-from factweights.errors import SettingError, UnknownNameError
+from factweights.errors import UnknownNameError
 from factweights.facts import RecallTask
 from factweights.progress import OnProgress, Progress, silent
 
@@ -89,21 +90,22 @@ class Descent(Watched):
         ]
 
 
+@checked
 def descend(
     task: RecallTask,
     *,
-    rate: float = 0.1,
-    steps: int = 8192,
-    batch: int | None = 1024,
+    rate: Rate = 0.1,
+    steps: Count = 8192,
+    batch: Count | None = 1024,
     attention: str = "linear",
     embeddings: str = "one-hot",
-    d: int | None = None,
+    d: Dimension | None = None,
     start: str = "uniform",
-    init: float = 1e-5,
-    look_every: int = 16,
-    tolerance: float = TOLERANCE,
-    goal: float = GOAL,
-    seed: int = 0,
+    init: Positive = 1e-5,
+    look_every: Count = 16,
+    tolerance: Positive = TOLERANCE,
+    goal: Positive = GOAL,
+    seed: Seed = 0,
     on_progress: OnProgress = silent,
 ) -> Descent:
     """Train by gradient descent, float64; the defaults are the run of figure 5 of arXiv 2412.06538.
@@ -128,7 +130,7 @@ def descend(
         UnknownNameError: an unknown start, attention or kind of embeddings.
         SettingError: numbers that mean nothing.
     """
-    _check(rate, steps, batch, attention, embeddings, d, start, init, look_every)
+    _check(attention, embeddings, start)
     begun = time.perf_counter()
     model = _Model(task, attention, embeddings, d, start, init, seed)
     looks = _Looks(task, model, seed)
@@ -310,17 +312,7 @@ class _Looks:
         return Trace.of_rows(self.times, self.rows, self.attention)
 
 
-def _check(
-    rate: float,
-    steps: int,
-    batch: int | None,
-    attention: str,
-    embeddings: str,
-    d: int | None,
-    start: str,
-    init: float,
-    look_every: int,
-) -> None:
+def _check(attention: str, embeddings: str, start: str) -> None:
     for what, given, known in (
         ("start", start, STARTS),
         ("attention", attention, get_args(Attention)),
@@ -328,9 +320,3 @@ def _check(
     ):
         if given not in known:
             raise UnknownNameError(what, given, known, f"(there are {', '.join(known)})")
-    if not (0 < rate < np.inf and 0 < init < np.inf):
-        raise SettingError(f"rate and init are finite and above 0, got {rate} and {init}")
-    if steps < 1 or look_every < 1 or (batch is not None and batch < 1) or (d is not None and d < 1):
-        raise SettingError(
-            f"steps, look_every, batch and d are at least 1, got {steps}, {look_every}, {batch} and {d}"
-        )

@@ -1,6 +1,5 @@
 """The population gradient flow of a recall task: its system, its solver, how far it is followed."""
 
-import math
 import time
 from functools import partial
 from typing import Literal, get_args
@@ -10,6 +9,7 @@ from jaxtyping import Float
 from scipy.integrate import OdeSolution, solve_ivp
 
 from factweights import theory
+from factweights.domains import OpenShare, Positive, Seed, checked
 from factweights.dynamics.classes import Classes
 from factweights.dynamics.flow import Flow
 from factweights.dynamics.population import Array, Population
@@ -32,18 +32,19 @@ class FlowError(FactweightsError):
     """A flow that the solver could not follow."""
 
 
+@checked
 def gradient_flow(
     task: RecallTask,
     *,
     start: str = "balanced",
-    init: float = 1e-5,
-    goal: float = GOAL,
-    tolerance: float = TOLERANCE,
-    end: float | None = None,
-    rtol: float = 1e-8,
+    init: Positive = 1e-5,
+    goal: Positive = GOAL,
+    tolerance: Positive = TOLERANCE,
+    end: Positive | None = None,
+    rtol: OpenShare = 1e-8,
     solver: str = "auto",
     reduce: bool = True,
-    seed: int = 0,
+    seed: Seed = 0,
     on_progress: OnProgress = silent,
 ) -> Flow:
     """Solve the population gradient flow of linear attention over orthonormal embeddings, exactly.
@@ -72,7 +73,8 @@ def gradient_flow(
         FlowError: the solver gave up.
     """
     begun = time.perf_counter()
-    _check(goal, tolerance, rtol, end, solver)
+    if solver not in SOLVERS:
+        raise UnknownNameError("solver", solver, SOLVERS, f"(there are {', '.join(SOLVERS)})")
     population = Population.of(task)
     w, O = start_weights(population, start, init, seed)
     system = _system(population, w, O, reduce)
@@ -108,17 +110,6 @@ def gradient_flow(
     )
     on_progress(Progress(1, 1, f"loss {trace.loss[-1]:.3g} at t = {flow.end:,.4g}"))
     return flow
-
-
-def _check(goal: float, tolerance: float, rtol: float, end: float | None, solver: str) -> None:
-    if solver not in SOLVERS:
-        raise UnknownNameError("solver", solver, SOLVERS, f"(there are {', '.join(SOLVERS)})")
-    if not (goal > 0 and tolerance > 0 and 0 < rtol < 1):
-        raise SettingError(
-            f"goal and tolerance are above 0 and rtol between 0 and 1, got {goal}, {tolerance}, {rtol}"
-        )
-    if end is not None and not 0 < end < math.inf:
-        raise SettingError(f"end is {end}; give a time above 0")
 
 
 def _system(p: Population, w: Float[Array, " z"], O: Float[Array, "z a"], reduce: bool) -> System:

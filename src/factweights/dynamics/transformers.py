@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from factweights.domains import Count, CountOrNone, Positive, Rate, Seed, checked
 from factweights.dynamics.descent import LOOK_DRAWS, counts_of, draw
 from factweights.dynamics.population import Array, Population
 from factweights.dynamics.systems import Cells
@@ -62,17 +63,18 @@ class WatchedTraining(Watched):
         ]
 
 
+@checked
 def watch_training(
     model: RecallTransformer,
     task: RecallTask,
     *,
-    rate: float = 3e-3,
-    steps: int = 2048,
-    batch: int = 1024,
-    look_every: int = 16,
-    tolerance: float = TOLERANCE,
-    goal: float = GOAL,
-    seed: int = 0,
+    rate: Rate = 3e-3,
+    steps: CountOrNone = 2048,
+    batch: Count = 1024,
+    look_every: Count = 16,
+    tolerance: Positive = TOLERANCE,
+    goal: Positive = GOAL,
+    seed: Seed = 0,
     on_progress: OnProgress = silent,
 ) -> WatchedTraining:
     """Train a copy of ``model`` by Adam on fresh prompts, as ``PaperAdamTransformer`` does, and read it.

@@ -13,6 +13,7 @@ from torch import Tensor
 from factweights import theory
 from factweights.bundle import BUNDLE, Bundle, BundleManifest
 from factweights.certificates import Certificate, margins, verify
+from factweights.domains import Seed, Share, checked
 from factweights.editing.named import edit_named
 from factweights.editing.table import Pair, TableEdit, edit_table
 from factweights.editing.writing import How, method_of, write
@@ -124,6 +125,7 @@ class Edited(Shown):
         return [*lines, ("written", _HOW[self.how]), ("seconds", f"{self.seconds:.3g}")]
 
 
+@checked
 def edit(
     bundle: Bundle,
     *,
@@ -131,11 +133,11 @@ def edit(
     remove: Iterable[Iterable[object]] = (),
     add: bool = False,
     method: Method | None = None,
-    recall: float | None = None,
+    recall: Share | None = None,
     keys: Mapping[Pair, Tensor] | None = None,
     values: Mapping[str, Tensor] | None = None,
     prune: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
     on_progress: OnProgress = silent,
 ) -> Edited:
     """Change some facts of a stored memory without writing the others anew, and verify all of them.

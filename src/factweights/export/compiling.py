@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from factweights import theory
+from factweights.domains import Context, Dimension, Seed, checked
 from factweights.errors import NotStorableError, SettingError
 from factweights.export import real
 from factweights.export.absence import Absence
@@ -73,18 +74,19 @@ class Compiled(Shown):
         return [*lines, ("seconds", f"{self.seconds:.3g} in all")]
 
 
+@checked
 def compile_table(
     table: FactTable,
     out: str | Path,
     *,
     store: Store = "mlp",
-    d: int | None = None,
+    d: Dimension | None = None,
     width: Width = "auto",
     dtype: str | torch.dtype = "float32",
     templates: Sequence[str] = TEMPLATES,
-    context: int = CONTEXT,
+    context: Context = CONTEXT,
     absence: bool = True,
-    seed: int = 0,
+    seed: Seed = 0,
     overwrite: bool = False,
     on_progress: OnProgress = silent,
 ) -> Compiled:
@@ -119,8 +121,6 @@ def compile_table(
     must_be_writable(out, overwrite=overwrite)
     templates = check_templates(templates)
     numbers = _dtype(dtype)
-    if context < 8:
-        raise SettingError(f"the context is at least 8 tokens, got {context}")
     if isinstance(width, int) and width < 1:
         raise SettingError(f"the width is at least 1, got {width}")
     if store == "attention" and width != "auto":

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from factweights.domains import Count, checked
 from factweights.errors import SettingError
 from factweights.export.asking import asked_as, expected_of
 from factweights.export.folder import Settings
@@ -83,8 +84,9 @@ class Explanation(Shown):
         return lines
 
 
+@checked
 def explain(
-    path: str | Path, subject: str, relation: str, *, prompt: str | None = None, top: int = 5
+    path: str | Path, subject: str, relation: str, *, prompt: str | None = None, top: Count = 5
 ) -> Explanation:
     """Take apart what the model of folder ``path`` does with one fact.
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from factweights import theory
+from factweights.domains import Width as Neurons
 from factweights.errors import NotStorableError
 from factweights.export import assembly
 from factweights.export.absence import NO_PAIRS, Absence, Pairs
@@ -25,7 +26,7 @@ LARGEST = 1 << 31  # facts × answers of lookups, whose every step scores them a
 AT_ONCE = 1 << 15  # absent facts fitted from the start, and added in a round
 BLOCK, ROUNDS = 1 << 14, 6
 
-Width = int | Literal["auto", "smallest"]
+Width = Neurons | Literal["auto", "smallest"]
 
 
 @dataclass(frozen=True)

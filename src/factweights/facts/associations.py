@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from factweights.domains import Count, Dimension, Seed, checked, must_fit
 from factweights.errors import FactsError, SettingError, ShapeError
 from factweights.facts.embeddings import Kind, draw_rows, embed
 from factweights.facts.tensors import as_targets, as_tensor, check, read_fields, read_row, write_fields
@@ -141,15 +142,16 @@ class Associations:
         return cls.random("spiked", n, d, **settings)
 
     @classmethod
+    @checked
     def random(
         cls,
         kind: Kind,
-        n: int,
-        d: int,
+        n: Count,
+        d: Dimension,
         *,
-        seed: int = 0,
-        d_out: int | None = None,
-        outputs: int | None = None,
+        seed: Seed = 0,
+        d_out: Dimension | None = None,
+        outputs: Count | None = None,
         assignment: Assignment = "uniform",
         tied: bool = False,
         dtype: torch.dtype = torch.float64,
@@ -170,7 +172,12 @@ class Associations:
         With untied facts those of ``n`` are the first ``n`` of any larger set with the same seed.
         """
         if tied and (outputs not in (None, n) or d_out not in (None, d)):
-            raise SettingError("tied facts use one table for keys and values: leave outputs and d_out out")
+            raise SettingError(
+                "tied facts use one table for keys and values: leave outputs and d_out out",
+                fields=("outputs", "d_out"),
+            )
+        most = n if outputs is None else outputs
+        must_fit(8 * (n * d + most * (d_out or d)), f"{n:,} keys and {most:,} values", ("n", "d", "outputs"))
         key_rng, value_rng, target_rng = generators(seed, 3)
         keys = embed(kind, key_rng, n, d, **shape)
         m = n if outputs is None else outputs
@@ -228,13 +235,14 @@ class Associations:
         )
 
     @classmethod
+    @checked
     def from_embeddings(
         cls,
         embeddings: Tensor,
-        n: int,
+        n: Count,
         *,
-        seed: int = 0,
-        outputs: int | None = None,
+        seed: Seed = 0,
+        outputs: Count | None = None,
         tied: bool = False,
         dtype: torch.dtype = torch.float64,
     ) -> "Associations":

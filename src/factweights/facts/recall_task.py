@@ -18,6 +18,18 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from factweights import theory
+from factweights.domains import (
+    Answers,
+    Count,
+    CountOrNone,
+    Exponent,
+    Length,
+    Relations,
+    Seed,
+    Subjects,
+    checked,
+    must_fit,
+)
 from factweights.errors import FactsError, SettingError, ShapeError
 from factweights.facts.associations import Associations, generators
 from factweights.facts.table import FactTable
@@ -91,17 +103,18 @@ class RecallTask:
     # -- makers ------------------------------------------------------------------------------------------
 
     @classmethod
+    @checked
     def random(
         cls,
-        subjects: int,
-        relations: int,
-        answers: int,
+        subjects: Subjects,
+        relations: Relations,
+        answers: Answers,
         *,
-        noise: int | None = None,
-        length: int = 32,
-        alpha: float = 0.0,
-        beta: float = 0.0,
-        seed: int = 0,
+        noise: CountOrNone | None = None,
+        length: Length = 32,
+        alpha: Exponent = 0.0,
+        beta: Exponent = 0.0,
+        seed: Seed = 0,
     ) -> "RecallTask":
         """Every pair (s, r) has an answer drawn uniformly from the relation's own ``answers`` answers.
 
@@ -117,37 +130,39 @@ class RecallTask:
         Raises:
             SettingError: counts below 1, or prompts that cannot be.
         """
-        _check_counts(subjects, relations, answers)
+        _check_size(subjects, relations, answers)
         drawn = generators(seed, 1)[0].integers(0, answers, size=(subjects, relations))
         return cls._full(drawn, answers, noise=noise, length=length, alpha=alpha, beta=beta)
 
     @classmethod
+    @checked
     def structured(
         cls,
-        subjects: int,
-        relations: int,
-        answers: int,
+        subjects: Subjects,
+        relations: Relations,
+        answers: Answers,
         *,
-        noise: int | None = None,
-        length: int = 32,
-        alpha: float = 0.0,
-        beta: float = 0.0,
+        noise: CountOrNone | None = None,
+        length: Length = 32,
+        alpha: Exponent = 0.0,
+        beta: Exponent = 0.0,
     ) -> "RecallTask":
         """As :meth:`random`, but subject s has answer ⌊s D / S⌋ of every relation, as in figure 5."""
-        _check_counts(subjects, relations, answers)
+        _check_size(subjects, relations, answers)
         column = np.arange(subjects) * answers // subjects
         member = np.repeat(column[:, None], relations, axis=1)
         return cls._full(member, answers, noise=noise, length=length, alpha=alpha, beta=beta)
 
     @classmethod
+    @checked
     def from_table(
         cls,
         table: FactTable,
         *,
-        noise: int | None = None,
-        length: int = 32,
-        alpha: float = 0.0,
-        beta: float = 0.0,
+        noise: CountOrNone | None = None,
+        length: Length = 32,
+        alpha: Exponent = 0.0,
+        beta: Exponent = 0.0,
     ) -> "RecallTask":
         """The facts of a table by name, in the table's order of first appearance.
 
@@ -292,14 +307,13 @@ class RecallTask:
         tokens[:, -1] = self.eos
         return tokens
 
-    def draw(self, n: int, *, seed: int) -> Prompts:
+    @checked
+    def draw(self, n: Count, *, seed: Seed) -> Prompts:
         """``n`` prompts for facts drawn by their probability; the same seed gives the same prompts.
 
         Raises:
             SettingError: n below 1 or a negative seed.
         """
-        if n < 1 or seed < 0:
-            raise SettingError(f"n is at least 1 and a seed at least 0, got {n} and {seed}")
         generator = torch.Generator().manual_seed(seed)
         facts = self.draw_facts(n, generator)
         return Prompts(self.prompts(facts, generator), facts)
@@ -349,11 +363,11 @@ class RecallTask:
         )
 
 
-def _check_counts(subjects: int, relations: int, answers: int) -> None:
-    if min(subjects, relations, answers) < 1:
-        raise SettingError(
-            f"subjects, relations and answers are at least 1, got {subjects}, {relations} and {answers}"
-        )
+def _check_size(subjects: int, relations: int, answers: int) -> None:
+    """Facts and the table of a relation's answers have to fit into memory."""
+    facts = 5 * 8 * subjects * relations  # ids and what is made of them
+    what = f"{subjects:,} × {relations:,} facts among {answers:,} answers of each relation"
+    must_fit(facts + relations * answers * relations, what, ("subjects", "relations", "answers"))
 
 
 def _check_prompts(length: int, noise: int, alpha: float, beta: float) -> None:

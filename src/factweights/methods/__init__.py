@@ -1,6 +1,9 @@
 """How facts get into a memory: one final class for each way of writing them."""
 
-from factweights.errors import UnknownNameError
+from dataclasses import MISSING, fields
+from typing import Any
+
+from factweights.errors import SettingError, UnknownNameError, WrongTypeError
 from factweights.methods.base import Method
 from factweights.methods.encoder_decoder import EncoderDecoder
 from factweights.methods.exact_linear import ExactLinear, LinearSolution
@@ -48,6 +51,28 @@ def method_named(name: str) -> type[Method]:
     return METHODS[name]
 
 
+def as_method(method: Method | str) -> Method:
+    """A method as it is, or the one of that name with its default settings.
+
+    Raises:
+        UnknownNameError: no method is called so.
+        SettingError: it has a setting without a default, such as a width.
+        WrongTypeError: neither a method nor a name.
+    """
+    if isinstance(method, Method):
+        return method
+    if not isinstance(method, str):
+        if isinstance(method, type) and issubclass(method, Method):
+            raise WrongTypeError("method", method, "a method", f"make one: {method.__name__}(…)")
+        raise WrongTypeError("method", method, "a method or the name of one", "as ExactLinear()")
+    kind: Any = method_named(method)
+    needed = [f.name for f in fields(kind) if f.default is f.default_factory is MISSING]
+    if needed:
+        made = ", ".join(f"{name}=…" for name in needed)
+        raise SettingError(f"{method} needs {needed[0]}: give {kind.__name__}({made})", fields=needed[:1])
+    return kind()
+
+
 __all__ = [
     "METHODS",
     "EncoderDecoder",
@@ -66,5 +91,6 @@ __all__ = [
     "PaperAdamMLP",
     "RandomFeatures",
     "Ridge",
+    "as_method",
     "method_named",
 ]

@@ -301,7 +301,8 @@ class Fitter:
 
     def _noisy(self, draw: int) -> Tensor:
         """The white keys moved by noise of the requested norm in the facts' own coordinates."""
-        generator = torch.Generator().manual_seed(1_000_003 * (self.seed + 1) + 100 * self.round + draw)
+        number = 1_000_003 * (self.seed + 1) + 100 * self.round + draw
+        generator = torch.Generator().manual_seed(number % 2**63)
         step = torch.randn(self.facts.keys.shape, generator=generator, dtype=torch.float64)
         step = (self.request.noise * step / step.norm(dim=1, keepdim=True)).to(self.facts.keys.device)
         return self.white.keys + step @ self.white.from_keys

@@ -6,16 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from factweights import theory
+from factweights.domains import Dimension, PlannedAnswers, PlannedFacts, checked
 from factweights.errors import SettingError, UnknownNameError
+from factweights.planning.pace import Problem, evaluation_seconds
 from factweights.show import Shown
 
 WIDE = 4  # m/d where d is free, as in most transformers
 HEADS = 8
+FEW_ANSWERS = 4  # times as many evaluations where there are at most 2 d answers
+MOST_FACTS, MOST_D = 10**6, 2**15  # beyond these nothing was ever stored
 FLOAT_BITS = 32
 
 
@@ -34,7 +38,9 @@ class MemoryPlan:
             memories that are polynomial in their weights); None where no such bound is known.
         over_limit: parameters over that.
         over_information: bits of float32 weights over N log2 M.
-        seconds: to store the facts once on one core; None where no run tells.
+        seconds: to store and verify the facts once on this machine, as it is now; None where no run tells.
+        command: what stores so many random facts in such a memory; ``store`` takes a table in the place of
+            ``--random``. None where there is no such memory.
         possible: whether such a memory exists at the d that was asked for.
         notes: what the numbers rest on, and what they were never checked for.
     """
@@ -51,6 +57,7 @@ class MemoryPlan:
     over_limit: float | None
     over_information: float
     seconds: float | None
+    command: str | None
     possible: bool
     notes: tuple[str, ...]
 
@@ -85,22 +92,32 @@ class Plan(Shown):
         lines = [("plan", head)]
         for m in self.memories:
             if not m.possible:
-                lines.append((m.memory, f"not possible at d = {m.d}"))
+                lines.append((m.memory, f"not possible at d = {m.d:,}"))
             else:
                 width = "" if m.width is None else f", width {m.width:,}"
                 heads = "" if m.heads is None else f", {m.heads} heads of {m.head_dim}"
                 size = f"{m.parameters:,} parameters, {m.bits_per_parameter:.2f} bits each"
                 limit = "" if m.over_limit is None else f", {m.over_limit:.1f} × the fewest possible"
                 lines.append((m.memory, f"d = {m.d:,}{width}{heads}: {size}{limit}{_time(m.seconds)}"))
+            lines += [("", m.command)] if m.command else []
             lines += [("", note) for note in m.notes]
         return lines
 
 
-def plan(*, facts: int, answers: int | None = None, d: int | None = None, memory: str | None = None) -> Plan:
+@checked
+def plan(
+    *,
+    facts: PlannedFacts,
+    answers: PlannedAnswers | None = None,
+    d: Dimension | None = None,
+    memory: str | None = None,
+) -> Plan:
     """What it takes to store random facts at recall 1.0, from the laws and from measured constants.
 
-    The constants, and the runs that they are from, are in ``planning/constants.json``. Where d is free it is
-    the smallest possible one for a matrix, and such that m = 4 d for a hidden layer.
+    Sizes are comfortable, not the smallest: some per cent more for a matrix, a sixth more for a hidden layer,
+    so that one fit from one start succeeds and takes a time that can be foretold. The constants, and the
+    runs that they are from, are in ``planning/constants.json``; times rest on one evaluation that is timed
+    here and now. Where d is free it is such that m ≤ 4 d for a hidden layer.
 
     Args:
         facts: N.
@@ -115,10 +132,11 @@ def plan(*, facts: int, answers: int | None = None, d: int | None = None, memory
     """
     answers_given = answers
     answers = facts if answers is None else answers
-    if not 2 <= answers <= facts:
-        raise SettingError(f"give 2 or more facts and 2 to N answers, got {facts} and {answers}")
-    if d is not None and d < 1:
-        raise SettingError(f"d is {d}; give at least 1")
+    if answers > facts:
+        raise SettingError(
+            f"{facts:,} facts have at most so many answers, got {answers:,}; give answers from 2 to facts",
+            fields=("answers",),
+        )
     if memory is not None and memory not in MEMORIES:
         raise UnknownNameError("memory", memory, MEMORIES, f"(there are {', '.join(MEMORIES)})")
     chosen = MEMORIES if memory is None else {memory: MEMORIES[memory]}
@@ -132,31 +150,40 @@ def plan(*, facts: int, answers: int | None = None, d: int | None = None, memory
 
 def _linear(facts: int, answers: int, d: int | None) -> MemoryPlan:
     outputs = None if answers == facts else answers
-    needed = theory.smallest_d(facts, outputs, math.ceil(facts / answers))
+    law = theory.smallest_d(facts, outputs, -(-facts // answers))
+    needed = law + max(1, math.ceil(_constants()["linear"]["over"] * law))
     size = needed if d is None else d
-    notes = ["N δ(M) = d², on the safe side by 2 to 5 % in certified runs"]
+    notes = [f"N δ(M) = d² asks for d = {law:,} in the mean over draws; {needed / law - 1:.0%} more is safe"]
     if d is not None and d < needed:
         notes = [f"a matrix needs d = {needed:,}"]
-    at = size**2
-    return _made("linear", "exact-linear", facts, answers, size, at, 1, notes, possible=size >= needed)
+    if size < needed:
+        return _made("linear", "exact-linear", facts, answers, size, size**2, 1, notes, possible=False)
+    command = f"{_store(facts, answers)} --d {size}"
+    return _made("linear", "exact-linear", facts, answers, size, size**2, 1, notes, command=command)
 
 
-def _layered(memory: str, per_neuron: Callable[[int], int], degree: int | None) -> "Maker":
-    """A memory with a hidden layer: N δ(M) = load · parameters."""
+def _layered(memory: Literal["mlp", "gated"], degree: int | None) -> "Maker":
+    """A memory with a hidden layer: N δ(M) = load · parameters, as far as answers span the value space."""
 
     def make(facts: int, answers: int, d: int | None) -> MemoryPlan:
         constant = _constants()[memory]
         budget = facts * theory.delta(answers) / constant["load"]
-        size = _free_d(budget, per_neuron) if d is None else d
-        width = max(1, round(budget / per_neuron(size)))
+
+        def width_at(size: int) -> int:
+            # M values span M − 1 directions that matter, whatever the dimension they lie in
+            read = 2 * size if memory == "gated" else size + 1
+            return math.ceil(budget / (read + min(size, answers - 1))) + 1
+
+        size = _smallest_multiple(lambda n: width_at(n) <= WIDE * n) if d is None else d
+        width = width_at(size)
+        parameters = width * (3 * size if memory == "gated" else 2 * size + 1)
         notes = [f"N δ(M) = {constant['load']:g} × parameters: {constant['from']}"]
-        features = size * (size + 1) // 2
-        possible = memory != "gated" or facts * theory.delta(answers) <= size * features
-        if width < 8:
-            notes.append("fewer than 8 neurons: rounding alone is more than 10 %")
+        if size < constant["checked_from"]:
+            notes.append(f"never checked below d = {constant['checked_from']}")
+        possible = size > 1 or answers == 2
         if not possible:
-            notes = [f"bilinear gates have {features:,} features at this d, too few at any width"]
-        parameters = width * per_neuron(size)
+            notes = ["unit values on a line are ±1, so only two answers can be told apart"]
+        how = f"--method {memory}-fit --setting activation=silu --d {size} --width {width}"
         return _made(
             memory,
             constant["method"],
@@ -168,15 +195,21 @@ def _layered(memory: str, per_neuron: Callable[[int], int], degree: int | None) 
             notes,
             width=width,
             possible=possible,
+            command=f"{_store(facts, answers)} {how}",
         )
 
     return make
 
 
+def _store(facts: int, answers: int) -> str:
+    among = "" if answers == facts else f" --answers {answers}"
+    return f"factweights store --random {facts}{among}"
+
+
 def _transformer(facts: int, answers: int, d: int | None) -> MemoryPlan:
     constant = _constants()["transformer"]
     bits = facts * math.log2(answers)
-    size = _free_transformer(bits) if d is None else d
+    size = _smallest_multiple(lambda n: _transformer_bits(n)[1] >= bits) if d is None else d
     narrow, wide = _transformer_bits(size)
     share = math.log(bits / narrow) / math.log(wide / narrow)  # of the way from m = d to m = 2 d
     width, head_dim = max(1, round(size * 2**share)), max(1, round(size / HEADS))
@@ -189,6 +222,10 @@ def _transformer(facts: int, answers: int, d: int | None) -> MemoryPlan:
     side = math.isqrt(max(0, facts - 1)) + 1
     notes.append(f"as {side:,} subjects × {side:,} relations, embeddings not counted")
     total = (4 * HEADS * head_dim + 2 * width) * size
+    command = (
+        f"factweights transformer --subjects {side} --relations {side} --answers {answers} "
+        f"--d {size} --heads {HEADS} --head-dim {head_dim} --width {width} --recall 0.99"
+    )
     return _made(
         "transformer",
         "transformer fit",
@@ -200,15 +237,20 @@ def _transformer(facts: int, answers: int, d: int | None) -> MemoryPlan:
         notes,
         width=width,
         head_dim=head_dim,
+        command=command,
     )
 
 
-def _free_transformer(bits: float) -> int:
-    """The smallest multiple of 8 at which m = 2 d neurons are enough."""
-    d = HEADS
-    while _transformer_bits(d)[1] < bits:
-        d += HEADS
-    return d
+def _smallest_multiple(enough: Callable[[int], bool], of: int = HEADS) -> int:
+    """The smallest multiple of ``of`` that is enough, for what stays enough: doubled, then bisected."""
+    high = 1
+    while not enough(high * of):
+        high *= 2
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle * of) else (middle, high)
+    return high * of
 
 
 def _transformer_bits(d: int) -> tuple[float, float]:
@@ -229,8 +271,8 @@ Maker = Callable[[int, int, int | None], MemoryPlan]
 
 MEMORIES: Mapping[str, Maker] = {
     "linear": _linear,
-    "mlp": _layered("mlp", lambda d: 2 * d + 1, None),
-    "gated": _layered("gated", lambda d: 3 * d, 3),
+    "mlp": _layered("mlp", None),
+    "gated": _layered("gated", None),
     "transformer": _transformer,
 }
 
@@ -248,8 +290,11 @@ def _made(
     width: int | None = None,
     head_dim: int | None = None,
     possible: bool = True,
+    command: str | None = None,
 ) -> MemoryPlan:
     bits = theory.bits_of_facts(facts, answers)
+    if facts > MOST_FACTS or d > MOST_D:
+        command, notes = None, [*notes, "beyond what can be stored with this package: no command"]
     limit = None if degree is None else theory.counting_parameters(facts, answers, degree)
     return MemoryPlan(
         memory=memory,
@@ -263,25 +308,22 @@ def _made(
         limit_parameters=limit,
         over_limit=None if limit is None else parameters / limit,
         over_information=FLOAT_BITS * parameters / bits,
-        seconds=_seconds(memory, facts, answers, d),
+        seconds=_seconds(memory, facts, answers, d, width) if possible else None,
+        command=command if possible else None,
         possible=possible,
         notes=tuple(notes),
     )
 
 
-def _free_d(budget: float, per_neuron: Callable[[int], int]) -> int:
-    """The smallest multiple of 8 with which m ≤ 4 d neurons are enough."""
-    d = 8
-    while WIDE * d * per_neuron(d) < budget:
-        d += 8
-    return d
-
-
-def _seconds(memory: str, facts: int, answers: int, d: int) -> float | None:
-    """By the straight line through measured builds in the logarithms of N M d and seconds."""
-    builds = _constants()[memory].get("builds", [])
-    if len(builds) < 2:
-        return None
+def _seconds(memory: str, facts: int, answers: int, d: int, width: int | None) -> float | None:
+    """Evaluations, as measured, times what one takes here; for transformers a line through builds."""
+    constant = _constants()[memory]
+    if memory != "transformer":
+        kind: Any = memory
+        problem = Problem(kind, facts, answers, d, width or 0)
+        slow = FEW_ANSWERS if width and answers <= 2 * d else 1
+        return constant["start_seconds"] + slow * constant["evaluations"] * evaluation_seconds(problem)
+    builds = constant["builds"]
     x = [math.log(b["facts"] * b["answers"] * b["d"]) for b in builds]
     y = [math.log(b["seconds"]) for b in builds]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
@@ -305,5 +347,7 @@ def _time(seconds: float | None) -> str:
         else f"{seconds / 60:.0f} min"
         if seconds < 5400
         else f"{seconds / 3600:.1f} h"
+        if seconds < 1e8
+        else f"{seconds / 3.2e7:.1g} years"
     )
-    return f", of the order of {told} on one core"
+    return f", about {told} on this machine"

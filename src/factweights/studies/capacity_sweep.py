@@ -1,11 +1,20 @@
 """A study of one's own: the capacity of any methods over sizes and seeds, at one named recall level."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
+from factweights.domains import (
+    Dimensions,
+    Entries,
+    MaybeRatios,
+    Outputs,
+    PositiveTolerance,
+    Share,
+    SomeSeeds,
+    Title,
+)
 from factweights.studies.cells import Cell, Study
 from factweights.studies.series import Series, over_seeds
 
@@ -23,7 +32,7 @@ class SweepMethod(BaseModel):
 
     method: str
     settings: dict[str, JsonValue] = {}
-    ratios: tuple[float, ...] = ()
+    ratios: MaybeRatios = ()
 
 
 @final
@@ -42,13 +51,13 @@ class CapacitySweep(Study):
 
     name: ClassVar[str] = "capacity-sweep"
 
-    methods: tuple[SweepMethod, ...]
-    sizes: tuple[int, ...]
-    seeds: tuple[int, ...]
-    recall: float = 1.0
-    tolerance: float = 0.01
-    outputs: int | None = None
-    title: str = "Facts stored"
+    methods: Annotated[tuple[SweepMethod, ...], Entries]
+    sizes: Dimensions
+    seeds: SomeSeeds
+    recall: Share = 1.0
+    tolerance: PositiveTolerance = 0.01
+    outputs: Outputs | None = None
+    title: Title = "Facts stored"
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -57,26 +66,6 @@ class CapacitySweep(Study):
         if not isinstance(given, (list, tuple)):
             return given
         return [{"method": entry} if isinstance(entry, str) else entry for entry in given]
-
-    @field_validator("methods")
-    @classmethod
-    def _known(cls, methods: tuple[SweepMethod, ...]) -> tuple[SweepMethod, ...]:
-        """A method that does not exist or will not take its settings is told before the work begins."""
-        from factweights.errors import UnknownNameError
-        from factweights.methods import method_named
-
-        for m in methods:
-            kind = method_named(m.method)
-            fields = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
-            for key in m.settings:
-                if key not in fields:
-                    raise UnknownNameError(
-                        f"setting of {m.method}", key, fields, f"(it has {', '.join(fields)})"
-                    )
-            if m.ratios and "width" not in fields:
-                raise ValueError(f"{m.method} has no width, so it takes no ratios")
-            kind(**{**({"width": 1 << 20} if m.ratios else {}), **m.settings})
-        return methods
 
     def cells(self) -> list[Cell]:
         """One per method, ratio, size and seed."""

@@ -3,12 +3,13 @@
 import hashlib
 import importlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 from factweights import __version__
 from factweights.errors import UnknownNameError
@@ -25,6 +26,9 @@ FUNCTIONS = {
     "trained-lm": "factweights.studies.measure_lm:measure_trained",
     "compiled-lm": "factweights.studies.measure_lm:measure_compiled",
 }
+
+
+MOST_CELLS = 1_000_000
 
 
 class Cell(BaseModel):
@@ -72,11 +76,23 @@ class Cell(BaseModel):
 
 
 class Study(BaseModel, ABC):
-    """A frozen spec that expands to cells and gathers their results."""
+    """A frozen spec that expands to cells and gathers their results.
+
+    Every field has a domain (:mod:`factweights.domains`), and the lists of a spec multiply to ``MOST_CELLS``
+    at most, so that no spec is expanded to more cells than a machine can hold.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: ClassVar[str]
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> "Study":
+        sizes = {k: len(v) for k, v in self if isinstance(v, tuple) and len(v) > 1}
+        if (many := math.prod(sizes.values())) > MOST_CELLS:
+            each = " × ".join(f"{n:,} {name}" for name, n in sizes.items())
+            raise ValueError(f"its lists multiply to {many:,} ({each}); give at most {MOST_CELLS:,}")
+        return self
 
     @abstractmethod
     def cells(self) -> list[Cell]:

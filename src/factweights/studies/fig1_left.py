@@ -1,9 +1,10 @@
 """Figure 1, left, of arXiv 2412.06538: facts that a linear memory stores, against its parameters d²."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from factweights import theory
+from factweights.domains import Dimensions, Entries, PositiveTolerance, SomeSeeds, Title
 from factweights.studies.cells import Cell, Study
 from factweights.studies.series import Series, at_scale, over_seeds
 
@@ -31,11 +32,11 @@ class Fig1Left(Study):
 
     name: ClassVar[str] = "fig1-left"
 
-    scale: str
-    sizes: tuple[int, ...]
-    seeds: tuple[int, ...]
-    series: tuple[Series, ...]
-    tolerance: float = 0.01
+    scale: Title
+    sizes: Dimensions
+    seeds: SomeSeeds
+    series: Annotated[tuple[Series, ...], Entries]
+    tolerance: PositiveTolerance = 0.01
 
     @classmethod
     def at_scale(cls, scale: str) -> "Fig1Left":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
+from factweights.domains import Count, Positive, Rate, SomeSeeds, Title
 from factweights.studies.cells import Cell, Study
 from factweights.studies.series import at_scale
 
@@ -24,13 +25,13 @@ class Fig5(Study):
 
     name: ClassVar[str] = "fig5"
 
-    scale: str
-    seeds: tuple[int, ...]
-    batch: int = 1024
-    steps: int = 8192
-    rate: float = 0.1
-    init: float = 1e-5
-    look_every: int = 16
+    scale: Title
+    seeds: SomeSeeds
+    batch: Count = 1024
+    steps: Count = 8192
+    rate: Rate = 0.1
+    init: Positive = 1e-5
+    look_every: Count = 16
 
     @classmethod
     def at_scale(cls, scale: str) -> "Fig5":

@@ -2,9 +2,10 @@
 
 from abc import ABC
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from factweights import theory
+from factweights.domains import Count, Counts, Dimensions, Entries, PositiveTolerance, SomeSeeds, Title
 from factweights.studies.cells import Cell, Study
 from factweights.studies.mlp_series import SERIES, MLPSeries
 from factweights.studies.series import at_scale, over_seeds
@@ -33,13 +34,13 @@ class MLPCapacity(Study, ABC):
     title: ClassVar[str]
     outputs: ClassVar[int | None]
 
-    scale: str
-    sizes: tuple[int, ...]
-    ratios: tuple[int, ...]
-    seeds: tuple[int, ...]
-    series: tuple[MLPSeries, ...]
-    tolerance: float = 0.02
-    most_facts: int | None = None
+    scale: Title
+    sizes: Dimensions
+    ratios: Counts
+    seeds: SomeSeeds
+    series: Annotated[tuple[MLPSeries, ...], Entries]
+    tolerance: PositiveTolerance = 0.02
+    most_facts: Count | None = None
 
     @classmethod
     def at_scale(cls, scale: str) -> "MLPCapacity":

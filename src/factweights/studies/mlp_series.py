@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from factweights.domains import Count, Title
 from factweights.studies.series import Series
 
 
@@ -14,9 +15,9 @@ class MLPSeries(Series):
         note: what the label tells besides method and criterion.
     """
 
-    most: int | None = None
-    alone: int | None = None
-    note: str = ""
+    most: Count | None = None
+    alone: Count | None = None
+    note: Title = ""
 
     @property
     def label(self) -> str:

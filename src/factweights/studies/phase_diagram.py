@@ -2,12 +2,25 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 from factweights import theory
+from factweights.domains import (
+    Answers,
+    CountOrNone,
+    Entries,
+    Exponents,
+    MaybeEntries,
+    MaybeSeeds,
+    Positive,
+    Ratios,
+    Relations,
+    Title,
+)
 from factweights.studies.cells import Cell, Study
 from factweights.studies.series import at_scale
 
+Shape = tuple[Relations, Answers]
 RATIOS = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6, 8.0, 11.3, 16.0, 22.6)
 SHAPES = ((2, 4), (4, 4), (4, 8), (4, 16), (8, 8), (16, 4), (32, 4), (16, 16))
 
@@ -29,16 +42,16 @@ class PhaseDiagram(Study):
 
     name: ClassVar[str] = "phase-diagram"
 
-    scale: str
-    shapes: tuple[tuple[int, int], ...]
-    ratios: tuple[float, ...]
-    inits: tuple[float, ...]
-    zipf_shapes: tuple[tuple[int, int], ...] = ()
-    exponents: tuple[float, ...] = ()
-    zipf_init: float = 1e-5
-    random_shapes: tuple[tuple[int, int], ...] = ()
-    seeds: tuple[int, ...] = ()
-    noise: int = 20
+    scale: Title
+    shapes: Annotated[tuple[Shape, ...], Entries]
+    ratios: Ratios
+    inits: Ratios
+    zipf_shapes: Annotated[tuple[Shape, ...], MaybeEntries] = ()
+    exponents: Exponents = ()
+    zipf_init: Positive = 1e-5
+    random_shapes: Annotated[tuple[Shape, ...], MaybeEntries] = ()
+    seeds: MaybeSeeds = ()
+    noise: CountOrNone = 20
 
     @classmethod
     def at_scale(cls, scale: str) -> "PhaseDiagram":

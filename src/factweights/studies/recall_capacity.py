@@ -5,10 +5,21 @@ from abc import ABC
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from factweights.domains import (
+    Dimensions,
+    Entries,
+    NonNegative,
+    PositiveTolerance,
+    Ratio,
+    Share,
+    SomeSeeds,
+    Subjects,
+    Title,
+)
 from factweights.studies.cells import Cell, Study
 from factweights.studies.fits import log_log_slope
 from factweights.studies.recall_families import ANSWERS, Family, facts_at, size_for_bits, task_sizes
@@ -22,7 +33,7 @@ HEADS = 8
 GUIDE = 0.15  # facts for each parameter, the paper's guide
 ROUNDED = 1.5  # d_h and m are whole: off by this factor or more from what was asked, a point is left out
 
-Pair = tuple[float, float]
+Pair = tuple[Ratio, Ratio]
 # One pair for each of the nine quotients of H d_h and m, with little attention where both are large.
 NINE: tuple[Pair, ...] = (
     (0.25, 4.0),
@@ -111,18 +122,24 @@ class RecallCapacity(Study, ABC):
     smoke: ClassVar[Extent] = SIZES[:3], NINE[3:6], 1
     laptop: ClassVar[Extent] = SIZES[1:7], NINE, 2
 
-    scale: str
-    sizes: tuple[int, ...]
-    pairs: tuple[Pair, ...]
-    seeds: tuple[int, ...]
-    series: tuple[RecallSeries, ...]
-    recall: float = RECALL
-    low: int = 8
-    high: int = 512
-    tolerance: float = 0.05
-    fewest: float | None = 50
-    most: float | None = None
-    alone: float | None = None
+    scale: Title
+    sizes: Dimensions
+    pairs: Annotated[tuple[Pair, ...], Entries]
+    seeds: SomeSeeds
+    series: Annotated[tuple[RecallSeries, ...], Entries]
+    recall: Share = RECALL
+    low: Subjects = 8
+    high: Subjects = 512
+    tolerance: PositiveTolerance = 0.05
+    fewest: NonNegative | None = 50
+    most: NonNegative | None = None
+    alone: NonNegative | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RecallCapacity":
+        if self.low > self.high:
+            raise ValueError(f"low is {self.low} and high {self.high}; give a low of at most high")
+        return self
 
     @classmethod
     def at_scale(cls, scale: str) -> "RecallCapacity":

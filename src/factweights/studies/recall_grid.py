@@ -3,8 +3,20 @@
 import statistics
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from factweights.domains import (
+    Answers,
+    Ascending,
+    AscendingOrNone,
+    Dimension,
+    Entries,
+    Relations,
+    Share,
+    SomeSeeds,
+    Subjects,
+    Title,
+)
 from factweights.studies.cells import Cell, Study
 from factweights.studies.recall_families import ANSWERS
 from factweights.studies.recall_series import RECALL, RecallSeries, adam, fitted
@@ -36,17 +48,17 @@ class RecallGrid(Study, ABC):
 
     title: ClassVar[str]
 
-    scale: str
-    subjects: int
-    relations: int
-    d: int
-    head_dim: int
-    heads: tuple[int, ...]
-    widths: tuple[int, ...]
-    seeds: tuple[int, ...]
-    series: tuple[RecallSeries, ...]
-    answers: int = ANSWERS
-    recall: float = RECALL
+    scale: Title
+    subjects: Subjects
+    relations: Relations
+    d: Dimension
+    head_dim: Dimension
+    heads: Ascending
+    widths: AscendingOrNone
+    seeds: SomeSeeds
+    series: Annotated[tuple[RecallSeries, ...], Entries]
+    answers: Answers = ANSWERS
+    recall: Share = RECALL
 
     @classmethod
     def at_scale(cls, scale: str) -> "RecallGrid":

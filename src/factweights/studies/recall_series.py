@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from factweights.domains import Count, Dimension, Positive, Title
+
 # Both criteria of the paper are met when recall is 0.99 on fresh prompts. Training aims a little higher, so
 # that what has stopped is not thrown back by the draw of the prompts it is measured on.
 RECALL, AIM = 0.99, 0.995
@@ -29,10 +31,10 @@ class RecallSeries(BaseModel):
     method: str
     settings: dict[str, JsonValue] = {}
     variants: tuple[dict[str, JsonValue], ...] = ()
-    seeds: int | None = None
-    largest: int | None = None
-    note: str = ""
-    cost: float = 1.0
+    seeds: Count | None = None
+    largest: Dimension | None = None
+    note: Title = ""
+    cost: Positive = 1.0
 
     @property
     def label(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from factweights.domains import Count, Dimension, Positive, Share
 from factweights.errors import UnknownNameError
 from factweights.studies.fits import log_log_slope
 
@@ -27,11 +28,11 @@ class Series(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str
-    recall: float
+    recall: Share
     settings: dict[str, JsonValue] = {}
-    largest: int | None = None
-    seeds: int | None = None
-    cost: float = 1.0
+    largest: Dimension | None = None
+    seeds: Count | None = None
+    cost: Positive = 1.0
 
     @property
     def label(self) -> str:

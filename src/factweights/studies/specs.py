@@ -1,14 +1,16 @@
 """Specs of studies from TOML files and from tables of fields, strictly checked."""
 
+import dataclasses
 import os
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from factweights.domains import checked_settings, refusal
 from factweights.errors import FileFormatError, SettingError, UnknownNameError
 from factweights.studies.cells import Study
 
@@ -22,8 +24,8 @@ def load_spec(path: str | Path) -> Study:
     """
     path = Path(path)
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+        given = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a BOM first
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as e:
         raise FileFormatError(f"{path} is not TOML: {e}") from e
     return study_from(given)
 
@@ -47,9 +49,6 @@ def study_from(given: Mapping[str, Any]) -> Study:
     if name not in STUDIES:
         raise UnknownNameError("study", name, STUDIES, f"(there are {', '.join(STUDIES)})")
     kind = STUDIES[name]
-    seeds = fields.get("seeds")
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
-        fields["seeds"] = list(range(seeds))
     scale = fields.get("scale")
     if isinstance(scale, str) and hasattr(kind, "at_scale"):
         fields = {**kind.at_scale(scale).model_dump(), **fields}
@@ -64,7 +63,7 @@ def validated(kind: type[Study], fields: Mapping[str, Any]) -> Study:
         SettingError: a field is missing or of the wrong kind.
     """
     try:
-        return kind.model_validate(dict(fields))
+        study = kind.model_validate(dict(fields))
     except ValidationError as e:
         first = next((x for x in e.errors() if x["type"] == "extra_forbidden"), e.errors()[0])
         where = ".".join(map(str, first["loc"]))
@@ -72,10 +71,58 @@ def validated(kind: type[Study], fields: Mapping[str, Any]) -> Study:
             known = _fields_at(kind, first["loc"])
             listed = f"(it has {', '.join(known)})" if known else ""
             raise UnknownNameError(f"field of {kind.name}", str(first["loc"][-1]), known, listed) from e
-        said = first["msg"].removeprefix("Value error, ")
         if first["type"] == "missing":
             raise SettingError(f"{kind.name} needs the field {where}, or a scale to take it from") from e
-        raise SettingError(f"{where} of {kind.name} cannot be {first['input']!r}: {said}") from e
+        raise refusal(e, kind.name) from e
+    for entry in _methods_in(study):
+        _check_method(entry)
+    return study
+
+
+def _methods_in(model: BaseModel) -> Iterator[Any]:
+    """The series of a spec: every model in it that names a method and has settings for it."""
+    if hasattr(model, "method") and hasattr(model, "settings"):
+        yield model
+    for _, value in model:
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, BaseModel):
+                yield from _methods_in(part)
+
+
+def _check_method(series: Any) -> None:
+    """A method that does not exist or will not take its settings is told before the work begins.
+
+    Raises:
+        UnknownNameError: no such method or setting, with the nearest one.
+        SettingError: a setting outside its domain, or one that is missing.
+    """
+    from factweights.methods import METHODS
+    from factweights.methods.recall import RECALL_METHODS
+    from factweights.studies.mlp_series import MLPSeries
+    from factweights.studies.recall_series import RecallSeries
+
+    trained = isinstance(series, RecallSeries)
+    known: dict[str, Any] = dict(RECALL_METHODS if trained else METHODS)
+    if series.method not in known:
+        raise UnknownNameError("method", series.method, known, f"(there are {', '.join(sorted(known))})")
+    fields = {f.name: f for f in dataclasses.fields(known[series.method])}
+    sized = isinstance(series, MLPSeries) or getattr(series, "ratio", None) or getattr(series, "ratios", ())
+    if sized and "width" not in fields:
+        raise SettingError(f"{series.method} has no width, so it takes no ratio")
+    sizes: dict[str, Any] = {"width": 1 << 20} if sized else {}
+    if trained:
+        sizes = {"d": 64, "heads": 8, "head_dim": 8, "width": 64}
+    for variant in getattr(series, "variants", ()) or ({},):
+        given = {**sizes, **series.settings, **variant}
+        for key in given:
+            if key not in fields:
+                listed = f"(it has {', '.join(fields)})" if fields else "(it has none)"
+                raise UnknownNameError(f"setting of {series.method}", key, fields, listed)
+        needed = [n for n, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING]
+        if missing := [n for n in needed if n not in given]:
+            raise SettingError(f"{series.method} needs {missing[0]} among its settings")
+        kind = known[series.method]
+        kind(**checked_settings(kind, given, series.method))
 
 
 def cores() -> int:

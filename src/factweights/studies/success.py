@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, ClassVar, final
+from typing import Annotated, Any, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from factweights import theory
+from factweights.domains import Dimensions, Entries, Positive, Ratio, Ratios, Share, SomeSeeds, Title
 from factweights.studies.cells import Cell, Study
 from factweights.studies.scaling import logistic_fit
 from factweights.studies.series import at_scale
@@ -46,8 +47,8 @@ class SuccessSeries(BaseModel):
 
     method: str
     settings: dict[str, JsonValue] = {}
-    ratio: float | None = None
-    load: float = 1.0
+    ratio: Ratio | None = None
+    load: Positive = 1.0
 
     @property
     def label(self) -> str:
@@ -80,12 +81,12 @@ class SuccessCurve(Study):
 
     name: ClassVar[str] = "success-curve"
 
-    scale: str = "own"
-    series: tuple[SuccessSeries, ...] = (SuccessSeries(method="exact-linear"),)
-    sizes: tuple[int, ...]
-    loads: tuple[float, ...]
-    seeds: tuple[int, ...]
-    recall: float = 1.0
+    scale: Title = "own"
+    series: Annotated[tuple[SuccessSeries, ...], Entries] = (SuccessSeries(method="exact-linear"),)
+    sizes: Dimensions
+    loads: Ratios
+    seeds: SomeSeeds
+    recall: Share = 1.0
 
     @classmethod
     def at_scale(cls, scale: str) -> "SuccessCurve":

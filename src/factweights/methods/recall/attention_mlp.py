@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
+from factweights.domains import Count, Dimension, Heads, Positive, WidthOrNone
 from factweights.errors import NotStorableError, SettingError
 from factweights.facts import RecallTask
 from factweights.methods.recall.assembly import heads_for
-from factweights.methods.recall.attention_only import USUAL_HEAD_DIM, check_sizes
+from factweights.methods.recall.attention_only import USUAL_HEAD_DIM
 from factweights.methods.recall.base import RecallMethod
 from factweights.methods.recall.constructions import SHARPNESS, Built, Plan, build, smallest
 from factweights.progress import OnProgress, silent
@@ -36,23 +37,23 @@ class AttentionMLP(RecallMethod):
     """
 
     lookup: Literal["optimised", "raw"] = "optimised"
-    d: int | None = 64
-    width: int | None = None
-    heads: int | None = None
-    head_dim: int = USUAL_HEAD_DIM
+    d: Dimension | None = 64
+    width: WidthOrNone | None = None
+    heads: Heads | None = None
+    head_dim: Dimension = USUAL_HEAD_DIM
     mlp: Literal["relu", "gelu", "gated"] = "relu"
-    sharpness: float = SHARPNESS
-    max_evaluations: int = 2000
+    sharpness: Positive = SHARPNESS
+    max_evaluations: Count = 2000
 
     name: ClassVar[str] = "attention-mlp"
     reference: ClassVar[str] = "after Thm 4 of arXiv 2412.06538; fitted read-outs are ours"
 
     def __post_init__(self) -> None:
-        check_sizes(self.lookup, self.d, self.heads, self.head_dim, self.sharpness, self.max_evaluations)
+        super().__post_init__()
         if self.width is None and self.d is None:
-            raise SettingError("give d or width; the smallest of the other is looked for")
-        if self.width is not None and self.width < 0:
-            raise SettingError(f"width is at least 0, got {self.width}")
+            raise SettingError(
+                "give d or width; the smallest of the other is looked for", fields=("d", "width")
+            )
 
     def solve(self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent) -> Built:
         """Build at the given width and d, or at the smallest that hold.

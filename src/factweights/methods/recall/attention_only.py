@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
-from factweights.errors import NotStorableError, SettingError
+from factweights.domains import Count, Dimension, Heads, Positive
+from factweights.errors import NotStorableError
 from factweights.facts import RecallTask
 from factweights.methods.recall.assembly import heads_for
 from factweights.methods.recall.base import RecallMethod
@@ -37,17 +38,14 @@ class AttentionOnly(RecallMethod):
     """
 
     lookup: Literal["optimised", "raw"] = "optimised"
-    d: int | None = None
-    heads: int | None = None
-    head_dim: int = USUAL_HEAD_DIM
-    sharpness: float = SHARPNESS
-    max_evaluations: int = 2000
+    d: Dimension | None = None
+    heads: Heads | None = None
+    head_dim: Dimension = USUAL_HEAD_DIM
+    sharpness: Positive = SHARPNESS
+    max_evaluations: Count = 2000
 
     name: ClassVar[str] = "attention-only"
     reference: ClassVar[str] = "after Thm 3 of arXiv 2412.06538; optimised lookups are ours"
-
-    def __post_init__(self) -> None:
-        check_sizes(self.lookup, self.d, self.heads, self.head_dim, self.sharpness, self.max_evaluations)
 
     def solve(self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent) -> Built:
         """Build at the given d, or at the smallest that holds.
@@ -96,17 +94,3 @@ class AttentionOnly(RecallMethod):
         if self.lookup == "raw":
             return RAW_D * max(R, math.ceil(task.n_answers / R))
         return math.ceil(OPTIMISED_D * 2 * S * R / (S + R))
-
-
-def check_sizes(
-    lookup: str, d: int | None, heads: int | None, head_dim: int, sharpness: float, max_evaluations: int
-) -> None:
-    """Raise SettingError for settings of a construction that mean nothing."""
-    if lookup not in ("raw", "optimised"):
-        raise SettingError(f"lookup is raw or optimised, got {lookup!r}")
-    sizes = {"d": d, "heads": heads, "head_dim": head_dim, "max_evaluations": max_evaluations}
-    for name, size in sizes.items():
-        if size is not None and size < 1:
-            raise SettingError(f"{name} is at least 1, got {size}")
-    if not 0 < sharpness < math.inf:
-        raise SettingError(f"sharpness is positive and finite, got {sharpness}")

@@ -1,11 +1,15 @@
 """What every method for the recall transformer is, and the model it begins with."""
 
+import math
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 
+from factweights.domains import Seed, check_settings, checked
+from factweights.errors import RecallWarning, WrongTypeError
 from factweights.facts import RecallTask
 from factweights.facts.associations import generators
 from factweights.facts.embeddings import embed
@@ -25,6 +29,11 @@ class RecallSolution:
     memory: RecallTransformer
     steps: int
 
+    @property
+    def seen(self) -> float | None:
+        """The share of facts that the method itself saw right; None where it did not look."""
+        return getattr(self, "recall", None)
+
 
 class RecallMethod(ABC):
     """A way of writing the facts of a recall task into a transformer's weights.
@@ -39,19 +48,36 @@ class RecallMethod(ABC):
     name: ClassVar[str]
     reference: ClassVar[str]
 
+    def __post_init__(self) -> None:
+        check_settings(self, self.name)
+
     @abstractmethod
     def solve(self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent) -> RecallSolution:
         """Write the facts of ``task`` into a new transformer, and tell how it went."""
 
+    @checked
     def store(
-        self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent
+        self, task: RecallTask, *, seed: Seed = 0, on_progress: OnProgress = silent
     ) -> RecallTransformer:
         """Write the facts of ``task`` into a new transformer.
 
         Returns the best model the method finds; whether it recalls every fact is for ``verify_prompts`` to
         say.
+
+        Raises:
+            WrongTypeError: ``task`` is something else, such as a table.
+
+        Warns:
+            RecallWarning: the method saw that more facts are missed than it was asked for.
         """
-        return self.solve(task, seed=seed, on_progress=on_progress).memory
+        if not isinstance(task, RecallTask):
+            raise WrongTypeError("task", task, "a RecallTask", "RecallTask.from_table makes one of a table")
+        solution = self.solve(task, seed=seed, on_progress=on_progress)
+        asked, seen = getattr(self, "recall", 1.0), solution.seen
+        if seen is not None and seen < asked:
+            missed = len(task) - math.floor(seen * len(task) + 1e-9)
+            warnings.warn(RecallWarning(self.name, missed, len(task), seen, asked), stacklevel=3)
+        return solution.memory
 
     def settings(self) -> dict[str, Any]:
         """The settings, for records."""

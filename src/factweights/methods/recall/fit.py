@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights.certificates import verify_prompts
-from factweights.errors import SettingError
+from factweights.domains import Count, CountOrNone, Dimension, Heads, Share, WidthOrNone
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.methods.draws import streams
@@ -69,29 +69,17 @@ class TransformerFit(RecallMethod):
         polish_evaluations: of the loss over drawn prompts; 0 leaves step 3 out.
     """
 
-    d: int
-    heads: int
-    head_dim: int
-    width: int
-    recall: float = 1.0
+    d: Dimension
+    heads: Heads
+    head_dim: Dimension
+    width: WidthOrNone
+    recall: Share = 1.0
     mlp: Literal["relu", "gelu", "gated"] = "relu"
-    max_evaluations: int = 6000
-    polish_evaluations: int = 1500
+    max_evaluations: Count = 6000
+    polish_evaluations: CountOrNone = 1500
 
     name: ClassVar[str] = "fit"
     reference: ClassVar[str] = "model of arXiv 2412.06538; the fit is measured in the lab log"
-
-    def __post_init__(self) -> None:
-        if min(self.d, self.heads, self.head_dim, self.max_evaluations) < 1 or self.width < 0:
-            raise SettingError(
-                "d, heads, head_dim and max_evaluations are at least 1 and width at least 0, got "
-                f"{self.d}, {self.heads}, {self.head_dim}, {self.max_evaluations} and {self.width}"
-            )
-        if not 0 < self.recall <= 1 or self.polish_evaluations < 0:
-            raise SettingError(
-                f"recall is in (0, 1] and polish_evaluations at least 0, got {self.recall} and "
-                f"{self.polish_evaluations}"
-            )
 
     def solve(self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent) -> Fitted:
         """Fit ``task`` from random weights."""

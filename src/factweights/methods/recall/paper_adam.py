@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+from factweights.domains import Count, CountOrNone, Dimension, Heads, Rate, Share, WidthOrNone
 from factweights.errors import SettingError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
@@ -33,34 +34,18 @@ class PaperAdamTransformer(RecallMethod):
         look_every: steps between two looks.
     """
 
-    d: int
-    heads: int
-    head_dim: int
-    width: int
-    learning_rate: int | float = 3e-3
-    steps: int = 2**14
-    batch: int = 1024
-    recall: int | float = 0.99
-    look_every: int = 64
+    d: Dimension
+    heads: Heads
+    head_dim: Dimension
+    width: WidthOrNone
+    learning_rate: Rate = 3e-3
+    steps: CountOrNone = 2**14
+    batch: Count = 1024
+    recall: Share = 0.99
+    look_every: Count = 64
 
     name: ClassVar[str] = "paper-adam"
     reference: ClassVar[str] = "recipe of arXiv 2412.06538, section 3 and appendix"
-
-    def __post_init__(self) -> None:
-        if not self.learning_rate > 0 or not 0 < self.recall <= 1:
-            raise SettingError(
-                f"{self.name} needs learning_rate > 0 and recall in (0, 1], got "
-                f"{self.learning_rate}, {self.recall}"
-            )
-        if min(self.d, self.heads, self.head_dim, self.batch, self.look_every) < 1:
-            raise SettingError(
-                f"{self.name} needs d, heads, head_dim, batch and look_every of at least 1, got {self.d}, "
-                f"{self.heads}, {self.head_dim}, {self.batch}, {self.look_every}"
-            )
-        if min(self.width, self.steps) < 0:
-            raise SettingError(
-                f"{self.name} needs width and steps of at least 0, got {self.width}, {self.steps}"
-            )
 
     def solve(self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent) -> Trained:
         """Train on ``task``.
