@@ -118,7 +118,7 @@ def test_few_facts_get_many_draws_of_noise():
     assert 0 < found[0] < 1
     assert found[0] != found[1]
     assert found[0] == pytest.approx(found[1], abs=0.02)
-    with pytest.raises(SettingError, match="noise cannot be"):
+    with pytest.raises(SettingError, match="norm ≥ 0"):
         fw.noise_recall(memory, facts, -1.0)
 
 
