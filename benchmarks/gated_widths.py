@@ -3,8 +3,8 @@
 Spherical embeddings, a random permutation as the facts, recall 1.0, one core, median (range) over seeds; keys
 and values are one table (tied) or two (separate). First the build at given widths, then the search of the
 smallest one, which starts at the predicted width and steps outwards. The last column is what one probe may
-spend, less for many facts, so the widths there are what that much time buys. Parameters P = 3dm; bits are
-N log2 N over P.
+spend, less for many facts, so the widths there are what that much time buys. Parameters P = 3dm. "map bits"
+are log2 N! over P, the bits of a permutation; "bits" are N log2 N over P, as if answers were independent.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def print_widths(seeds: int, most_facts: int) -> None:
     """One line per size and kind of tables, as soon as it is known."""
     print(
         f"\n{'d':>4} {'N':>6} {'tables':>9} {'width':>6} {'range':>7} {'predicted':>10} {'parameters':>11} "
-        f"{'bits':>6} {'N δ(N)/P':>9} {'build s':>8} {'search s':>9} {'evaluations':>12}"
+        f"{'map bits':>9} {'bits':>6} {'N δ(N)/P':>9} {'build s':>8} {'search s':>9} {'evaluations':>12}"
     )
     for d, n, evaluations in SIZES:
         for tied, tables in TABLES:
@@ -78,8 +78,9 @@ def print_widths(seeds: int, most_facts: int) -> None:
             spread = "–".join(str(x) for x in sorted(set(w.interval)))
             print(
                 f"{d:>4} {n:>6,} {tables:>9} {w.width:>6} {spread:>7} {w.law or 0:>10} {w.parameters:>11,} "
-                f"{w.bits_per_parameter:>6.2f} {w.n_delta_per_parameter:>9.2f} {w.build_seconds:>8.2f} "
-                f"{w.seconds:>9.1f} {evaluations:>12,}",
+                f"{w.map_bits_per_parameter or 0:>9.2f} {w.bits_per_parameter:>6.2f} "
+                f"{w.n_delta_per_parameter:>9.2f} {w.build_seconds:>8.2f} {w.seconds:>9.1f} "
+                f"{evaluations:>12,}",
                 flush=True,
             )
 

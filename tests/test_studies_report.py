@@ -244,7 +244,13 @@ def measured(figure: str, good: bool) -> dict:
         counts = (64, 128, 256)
         share = 1.05 if good else 0.3
         made = [
-            point(share * grow(c) * c, d=8, count=c, guide=float(c), bits_per_parameter=2.0 if good else 0.5)
+            point(
+                facts := share * grow(c) * c,
+                d=8,
+                count=c,
+                guide=float(c),
+                parameters=theory.map_bits([1] * round(facts)) / (2.0 if good else 0.5),
+            )
             for c in counts
         ]
         named = [("gated-fit", 1.0, made), ("mlp-fit", 1.0, made)]

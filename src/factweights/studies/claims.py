@@ -107,7 +107,7 @@ CLAIMS: tuple[Claim, ...] = (
         "fig1-right",
         "A memory comes within a constant of the information limit: at least 1 bit for each parameter",
         PAPER,
-        "bits of facts per parameter",
+        "bits of the map, log2 N!, per parameter",
         1.0,
         1.0,
         INF,

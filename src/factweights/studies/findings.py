@@ -109,11 +109,11 @@ def training(data: Data) -> Finding | None:
 
 
 def bits(data: Data) -> Finding | None:
-    """The most bits per parameter of a gated memory."""
+    """The most bits of an injective map, log2 N!, per parameter of a gated memory."""
     series = _series(data, "gated-fit", 1.0)
     if series is None:
         return None
-    bits = [p["bits_per_parameter"] for p in series["points"]]
+    bits = [math.lgamma(p["facts"] + 1) / math.log(2) / p["parameters"] for p in series["points"]]
     return Finding(max(bits), None, f"the best of {len(bits)} memories")
 
 

@@ -144,6 +144,8 @@ def _point(d: int, ratio: int, outputs: int | None, found: list[dict[str, Any]])
         "over_guide": measured["facts"] / guide,
         "n_delta_per_parameter": facts * theory.delta(among) / parameters,
         "bits_per_parameter": theory.bits_of_facts(facts, among) / parameters,
+        # answers are dealt out: one for each fact, or as evenly as M outputs allow
+        "map_bits_per_parameter": theory.map_bits([(facts + i) // among for i in range(among)]) / parameters,
     }
 
 
