@@ -41,7 +41,7 @@ def only(seed: int) -> None:
         for S, R in SIZES:
             task, begun = RecallTask.random(S, R, 8, seed=seed), time.perf_counter()
             found = AttentionOnly(lookup).solve(task, seed=seed)
-            c = verify_prompts(found.memory, task, draws=8, seed=seed)
+            c = verify_prompts(found.memory.double(), task, draws=8, seed=seed)
             facts.append(S * R)
             parameters.append(c.parameters)
             print(
@@ -66,7 +66,7 @@ def mlp(seed: int, d: int) -> None:
             except NotStorableError as e:
                 print(f"  S = {S}, R = {R}: {e}")
                 continue
-            c = verify_prompts(found.memory, task, draws=8, seed=seed)
+            c = verify_prompts(found.memory.double(), task, draws=8, seed=seed)
             groups = c.parameter_groups
             facts.append(S * R)
             tokens.append(S + R)
@@ -91,7 +91,7 @@ def tradeoff(seed: int) -> None:
     for width in WIDTHS:
         begun = time.perf_counter()
         found = AttentionMLP(d=None, width=width).solve(task, seed=seed)
-        c = verify_prompts(found.memory, task, draws=8, seed=seed)
+        c = verify_prompts(found.memory.double(), task, draws=8, seed=seed)
         groups = c.parameter_groups
         attention = groups["key-query"] + groups["output-value"]
         print(
@@ -109,7 +109,7 @@ def fit(seeds: Sequence[int]) -> None:
         task, begun = RecallTask.random(32, 32, 8, seed=seed), time.perf_counter()
         found = TransformerFit(32, 8, 4, 32).solve(task, seed=seed)
         seconds = time.perf_counter() - begun
-        c = verify_prompts(found.memory, task, draws=16, seed=seed)
+        c = verify_prompts(found.memory.double(), task, draws=16, seed=seed)
         print(
             f"  seed {seed}: recall {c.recall:.4f} in {seconds:.1f} s, {found.steps:,} evaluations "
             f"({found.polished:,} with noise), {c.facts_proved:,} of {c.facts:,} facts proved, margin in all "
@@ -131,7 +131,7 @@ def capacity(seeds: Sequence[int]) -> None:
                 method = TransformerFit(
                     d, 8, head_dim, width, recall=0.992, max_evaluations=3000, polish_evaluations=0
                 )
-                c = verify_prompts(method.store(task, seed=seed), task, draws=16, seed=seed)
+                c = verify_prompts(method.store(task, seed=seed).double(), task, draws=16, seed=seed)
                 if c.recall < 0.99:
                     break
                 held, size, proved = size, math.ceil(size * 1.04), c.facts_proved
