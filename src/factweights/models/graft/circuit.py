@@ -1,0 +1,370 @@
+"""The circuit: names recognised, the last one copied, relation and subject joined, the answer spelt.
+
+Units. Private coordinates of the embedding are a hundredth of its row's root mean square ρ, and the norms of
+the added front layers multiply private coordinates by a hundred. So there
+
+    (1) the constant and a token's own code read exactly 1 and ±1, whatever the token;
+    (2) what a head copies is written with one size, the unit: a hundredth of the median ρ. It reads
+        ρ_median / ρ of the token that reads it, which is known where a name is compared with its last token.
+
+*Names.* For a name (t_k … t_0) the neuron at the end token adds up, with c bits in a code,
+
+    T = ⟨c(t_0), own⟩ − c constant + β Σ_j (⟨c(t_j), earlier_j⟩ − c unit),        β = ρ(t_0) / ρ_median.
+
+T is 0 if all tokens are the name's and at most −2 if not: each bracket is at most 0, 0 only for the right code
+(codes.py), and the own bracket is at most −2 in steps that no other bracket can lift. Its gate is G (T + constant),
+that is G at the name and at most −G elsewhere, where SiLU is −G e^-G. *No other token reads β wrongly*: with a
+wrong own token the own bracket alone is ≤ −2.
+
+*The last name wins.* Keys are the flag, so only ends of names have any. Scores fall with the distance, are
+above 0 for :data:`~.turns.WINDOW` tokens and below 0 far away. A longer name takes back what the shorter one
+within it wrote: both have the same size by (1), so this is exact. A small letter right behind a name flags its
+own position with no subject: "Niger" does not speak in "Nigerien".
+
+*Facts.* SiLU(G (⟨c(s), σ⟩ − c |σ| + |σ|)) · fired_r is exactly 0 where no name was copied (σ = 0) and where the
+relation did not fire; else G at the subject and −G e^-G at every other.
+
+*Spelling.* A fact marks its position. The head for place j looks at the mark at distance j and nowhere else;
+there it takes the answer's code. The neuron (answer, place) also asks for the token that it expects here, so
+that text which answers otherwise is left alone. The mark does not know what comes behind the stop: nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from factweights.models.graft.answers import Answers, Directions
+from factweights.models.graft.architecture import Architecture
+from factweights.models.graft.codes import words
+from factweights.models.graft.layers import Layer
+from factweights.models.graft.names import Names, Spelling
+from factweights.models.graft.reading import Reading
+from factweights.models.graft.space import Depth, Space
+from factweights.models.graft.turns import exactly, latest, previous
+
+SMALL = 0.01  # private coordinates of the embedding, in root mean squares of its row
+STEEP = 64.0  # G: a gate is this at its word and at most minus this elsewhere
+QUICK = 16  # times as steep where any positive input shall count in full
+LOUD = 100.0  # answers' codes, in units; they lie where earlier tokens' codes were
+FIRST, NEXT = 8.0, 12.0  # what says a token, in lengths of the state that it is added to
+
+Weights = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Everything that is written into one model.
+
+    Attributes:
+        arch, space, depth: sizes.
+        sizes: ``(v,)`` ρ of every token's row in the widened embedding.
+        tokens: coded token ↦ its number.
+        names, answers: spellings.
+        facts: (subject's number, relation's number, answer's number), sorted.
+        say: directions of tokens.
+        reading: of the relations.
+        inside: ``(v,)`` whether a token goes on with a word in small letters.
+    """
+
+    arch: Architecture
+    space: Space
+    depth: Depth
+    sizes: Float[Tensor, " v"]
+    tokens: Mapping[int, int]
+    names: Names
+    answers: Answers
+    facts: Sequence[tuple[int, int, int]]
+    say: Directions
+    reading: Reading
+    inside: Tensor
+
+    @property
+    def median(self) -> float:
+        """ρ of the middle token."""
+        return float(self.sizes.median())
+
+    @property
+    def unit(self) -> float:
+        """What a head writes for a 1."""
+        return SMALL * self.median
+
+    @property
+    def width(self) -> int:
+        """Neurons of every MLP."""
+        return self.arch.mlp + self.depth.width
+
+    def code(self, token: int) -> list[float]:
+        """Signs of a token."""
+        return words(len(self.tokens), self.space.token_bits)[self.tokens[token]].tolist()
+
+    def layer(self) -> Layer:
+        """An empty one."""
+        return Layer(self.arch, self.space.hidden, self.width)
+
+
+def private_embedding(c: Circuit) -> Float[Tensor, "v p"]:
+    """Constant, code and word mark of every token, behind its own coordinates."""
+    out = torch.zeros(len(c.sizes), c.space.hidden, dtype=torch.float64)
+    small = SMALL * c.sizes.double()
+    out[:, c.space.one("constant")] = small
+    out[:, c.space.one("inside a word")] = small * c.sizes.double() / c.median * c.inside
+    rows = torch.tensor(list(c.tokens))
+    out[rows[:, None], torch.tensor(c.space.at("own token"))] = (
+        words(len(rows), c.space.token_bits) * small[rows, None]
+    )
+    return out[:, c.space.d :]
+
+
+# -- front -----------------------------------------------------------------------------------------------
+
+
+def front(c: Circuit) -> list[Layer]:
+    """Layers before the model's own."""
+    layers = [c.layer() for _ in range(c.depth.front)]
+    _look_back(c, layers)
+    _recognise(c, layers[: c.depth.names])
+    _copy(c, layers[-1])
+    return layers
+
+
+def _look_back(c: Circuit, layers: list[Layer]) -> None:
+    """Codes of the earlier tokens in the first layer, beginnings of long names and flags in those behind."""
+    turn = previous(c.arch.frequencies, c.arch.reach)
+    constant = c.space.one("constant")
+    sources = [*c.space.at("own token"), constant]
+    layers[0].keys(turn, constant, 1.0)
+    layers[0].values(sources)
+    for distance in range(1, c.space.window):
+        head = distance - 1
+        layers[0].query(head, turn, distance, constant, 1.0)
+        for dimension, target in enumerate(c.space.earlier(distance)):
+            layers[0].writes(head, dimension, target, c.unit)
+    layers[0].writes(0, len(sources) - 1, c.space.one("unit"), c.unit)
+    for number, layer in enumerate(layers[1:-1], start=1):
+        begun = c.space.at(f"beginning {number - 1}") if number <= c.space.links else []
+        layer.keys(turn, constant, 1.0)
+        layer.values([*begun, c.space.one("flag")])
+        if begun:
+            layer.query(0, turn, c.space.window, constant, 1.0)
+            for dimension, target in enumerate(c.space.at(f"beginning before {number - 1}")):
+                layer.writes(0, dimension, target, c.unit)
+        if number == len(layers) - 2:
+            layer.query(1, turn, 1, constant, 1.0)
+            layer.writes(1, len(begun), c.space.one("flag before"), c.unit)
+            _no_name_within_words(c, layer)
+
+
+def _no_name_within_words(c: Circuit, layer: Layer) -> None:
+    """Where a name was flagged one token ago and this token goes on with the word: a flag without a subject.
+
+    Two neurons, SiLU(a) − SiLU(a − G), are G wherever a is large: how large the copied flag reads does not
+    matter. Their other factor reads ρ / ρ_median at such tokens, so the flag is written with the right size.
+    """
+    before, constant = c.space.one("flag before"), c.space.one("constant")
+    up = {c.space.one("inside a word"): 1.0}
+    down = {c.space.one("flag"): c.unit / STEEP}
+    steep = {before: STEEP * QUICK}
+    layer.neuron(steep, up, down, "a word goes on")
+    layer.neuron(steep | {constant: -STEEP}, up, {k: -x for k, x in down.items()}, "a word goes on")
+
+
+def _chunks(c: Circuit, spelling: Spelling) -> list[Spelling]:
+    """Windows of a spelling, the first one as short as it must be."""
+    w = c.space.window
+    first = len(spelling) % w or w
+    return [spelling[:first], *[spelling[i : i + w] for i in range(first, len(spelling), w)]]
+
+
+def _recognise(c: Circuit, layers: list[Layer]) -> None:
+    """A neuron for every spelling, and for every beginning of one that is longer than a window."""
+    beginnings = _beginnings(c)
+    code = words(len(beginnings), c.space.node_bits) if beginnings else None
+    for begun, (number, level) in beginnings.items():
+        gate = _matches(c, _chunks(c, begun)[-1]) | _goes_on(c, begun, level, beginnings)
+        signs = [*code[number].tolist(), 1.0]  # type: ignore[index]
+        down = dict(zip(c.space.at(f"beginning {level}"), signs, strict=True))
+        _write(c, layers[level], gate, down, begun, "beginning")
+    for spelling, subject in c.names.spellings.items():
+        level = len(_chunks(c, spelling)) - 1
+        gate = _matches(c, _chunks(c, spelling)[-1]) | _goes_on(c, spelling, level, beginnings)
+        down = _subject_written(c, spelling, subject)
+        if down:
+            layer = next(la for la in layers[level:] if la.room > 0)
+            _write(c, layer, gate, down, spelling, c.names.subjects[subject])
+
+
+def _beginnings(c: Circuit) -> dict[Spelling, tuple[int, int]]:
+    """Beginning ↦ its number and level."""
+    found: dict[Spelling, int] = {}
+    for spelling in c.names.spellings:
+        chunks = _chunks(c, spelling)
+        for i in range(len(chunks) - 1):
+            found[tuple(t for chunk in chunks[: i + 1] for t in chunk)] = i
+    return {b: (number, found[b]) for number, b in enumerate(sorted(found))}
+
+
+def _matches(c: Circuit, chunk: Spelling) -> Weights:
+    """Gate weights G (T + constant) for the last tokens."""
+    bits, last = c.space.token_bits, chunk[-1]
+    beta = float(c.sizes[last]) / c.median
+    gate = {i: STEEP * s for i, s in zip(c.space.at("own token"), c.code(last), strict=True)}
+    gate[c.space.one("constant")] = -STEEP * (bits - 1)
+    for distance, token in enumerate(reversed(chunk[:-1]), start=1):
+        signs = zip(c.space.earlier(distance), c.code(token), strict=True)
+        gate |= {i: STEEP * beta * s for i, s in signs}
+    gate[c.space.one("unit")] = -STEEP * beta * bits * (len(chunk) - 1)
+    return gate
+
+
+def _goes_on(
+    c: Circuit, spelling: Spelling, level: int, beginnings: Mapping[Spelling, tuple[int, int]]
+) -> Weights:
+    """Further weights: the beginning was there, one window back."""
+    if level == 0:
+        return {}
+    chunks = _chunks(c, spelling)
+    number, _ = beginnings[tuple(t for chunk in chunks[:-1] for t in chunk)]
+    signs = [*words(len(beginnings), c.space.node_bits)[number].tolist(), 1.0]
+    beta = float(c.sizes[spelling[-1]]) / c.median
+    at = c.space.at(f"beginning before {level - 1}")
+    gate = {i: STEEP * beta * s for i, s in zip(at, signs, strict=True)}
+    tokens = _matches(c, chunks[-1])[c.space.one("unit")]
+    return gate | {c.space.one("unit"): tokens - STEEP * beta * len(signs)}
+
+
+def _subject_written(c: Circuit, spelling: Spelling, subject: int) -> Weights:
+    """Code and flag of a subject, less what the longest name within it writes."""
+    code = words(len(c.names.subjects), c.space.subject_bits)
+    at = c.space.at("subject")
+    written = [*code[subject].tolist(), 1.0]
+    short = c.names.inside.get(spelling)
+    if short is None:
+        return dict(zip(at, written, strict=True)) | {c.space.one("flag"): 1.0}
+    taken = [*code[c.names.spellings[short]].tolist(), 1.0]
+    return {i: a - b for i, a, b in zip(at, written, taken, strict=True) if a != b}
+
+
+def _write(c: Circuit, layer: Layer, gate: Weights, down: Weights, spelling: Spelling, name: str) -> None:
+    size = SMALL * float(c.sizes[spelling[-1]]) / STEEP
+    up = {c.space.one("constant"): 1.0}
+    layer.neuron(gate, up, {i: x * size for i, x in down.items()}, name)
+
+
+def _copy(c: Circuit, layer: Layer) -> None:
+    """The last name's code, to every later token."""
+    turn = latest(c.arch.frequencies, c.arch.reach)
+    layer.keys(turn, c.space.one("flag"), 1.0)
+    layer.query(0, turn, 0, c.space.one("constant"), 1.0)
+    layer.values(c.space.at("subject"))
+    for dimension, target in enumerate(c.space.at("subject")):
+        layer.writes(0, dimension, target, c.unit)
+
+
+# -- within the model's own layers -----------------------------------------------------------------------
+
+
+def reading_neurons(c: Circuit) -> dict[int, Layer]:
+    """Old layer ↦ its new neurons: pairs that read relations, SiLU(z) − SiLU(−z) = z, and those that fire.
+
+    Only the MLP of these layers is used. The norm of layer l must give the unit as ``typical_l / ρ_l``.
+    """
+    r, unit = c.reading, c.space.one("unit")
+    found: dict[int, Layer] = {}
+    for at, weights in zip(r.layers, r.weights, strict=True):
+        layer = found.setdefault(at, Layer(c.arch, c.space.hidden, c.depth.width))
+        for number, w in enumerate(weights.double()):
+            gate = torch.zeros(c.space.hidden, dtype=torch.float64)
+            gate[: c.space.d] = w
+            for sign in (1.0, -1.0):
+                i = layer.neuron({}, {unit: 1.0}, {c.space.at("score")[number]: sign * c.unit}, "reads")
+                layer.gate[i] = sign * gate
+    layer = found.setdefault(r.fires, Layer(c.arch, c.space.hidden, c.depth.width))
+    for number, threshold in enumerate(r.thresholds.tolist()):
+        steep = STEEP / r.softness
+        gate = {c.space.at("score")[number]: steep, unit: -steep * threshold}
+        down = {c.space.at("fired")[number]: c.unit / STEEP}
+        layer.neuron(gate, {unit: 1.0}, down, "fires")
+        less = gate | {unit: gate[unit] - STEEP}
+        layer.neuron(less, {unit: 1.0}, {k: -x for k, x in down.items()}, "fires")
+    return found
+
+
+# -- back ------------------------------------------------------------------------------------------------
+
+
+def back(c: Circuit) -> list[Layer]:
+    """Layers behind the model's own."""
+    joining = [c.layer() for _ in range(c.depth.facts)]
+    for at, fact in enumerate(c.facts):
+        _fact(c, joining[at // c.width], fact)
+    return [*joining, *_spelling(c)]
+
+
+def _length(c: Circuit) -> float:
+    """Of a typical state behind the last layer."""
+    return c.reading.typical[-1] * c.space.hidden**0.5
+
+
+def _fact(c: Circuit, layer: Layer, fact: tuple[int, int, int]) -> None:
+    """The neuron that says the first token and writes the answer's code."""
+    subject, relation, answer = fact
+    bits = c.space.subject_bits
+    at = c.space.at("subject")
+    signs = words(len(c.names.subjects), bits)[subject].tolist()
+    gate = {i: STEEP * s for i, s in zip(at[:-1], signs, strict=True)} | {at[-1]: -STEEP * (bits - 1)}
+    up = {c.space.at("fired")[relation]: 1.0}
+    token = c.answers.ids[answer][0]
+    loud = LOUD * FIRST * c.unit / STEEP
+    code = words(len(c.answers.texts), c.space.answer_bits)[answer].tolist()
+    down = {i: loud * s for i, s in zip(c.space.answer_written, code, strict=True)}
+    down[c.space.one("answered")] = loud
+    i = layer.neuron(gate, up, down, f"fact {c.names.subjects[subject]}")
+    layer.down[: c.space.d, i] = c.say.of(token).double() * (FIRST * _length(c) / STEEP)
+
+
+def _spelling(c: Circuit) -> list[Layer]:
+    """One head for each place in an answer, one neuron for each answer that goes on there."""
+    turn = exactly(c.arch.frequencies, c.arch.reach)
+    layers = [c.layer() for _ in range(c.depth.spelling)]
+    places = words(max(1, len(c.answers.rest)), c.space.place_bits)
+    bits = c.space.answer_bits
+    for layer in layers:
+        layer.keys(turn, c.space.one("answered"), LOUD)
+        layer.values([*c.space.answer_written, c.space.one("answered")])
+    for place in range(len(c.answers.rest)):
+        layer, head = layers[place // c.arch.heads], place % c.arch.heads
+        layer.query(head, turn, place + 1, c.space.one("unit"), 1.0)
+        for dimension, target in enumerate(c.space.answer_copied[:bits]):
+            layer.writes(head, dimension, target, c.unit)
+        for target, sign in zip(c.space.answer_copied[bits:], places[place].tolist(), strict=True):
+            layer.writes(head, bits, target, sign * c.unit)
+        layer.writes(head, bits, c.space.one("answering"), c.unit)
+    _continue(c, layers, places)
+    return layers
+
+
+def _continue(c: Circuit, layers: list[Layer], places: Tensor) -> None:
+    """Neurons: this answer, this place, and the token that must be here ↦ the next token."""
+    codes = words(len(c.answers.texts), c.space.answer_bits).tolist()
+    smallest = float(c.sizes[list(c.tokens)].min())
+    sure = LOUD * c.median / smallest  # one wrong sign of the own token outweighs all that an answer gives
+    size = NEXT * _length(c) / LOUD**2
+    answering, constant = c.space.one("answering"), c.space.one("constant")
+    at = 0
+    for place in range(len(c.answers.rest)):
+        at = max(at, place // c.arch.heads)
+        for answer, ids in enumerate(c.answers.ids):
+            if len(ids) <= place + 1:
+                continue
+            while layers[at].room == 0:
+                at += 1
+            signs = [*codes[answer], *places[place].tolist()]
+            gate = dict(zip(c.space.answer_copied, signs, strict=True))
+            gate[answering] = 1.0 - len(signs)
+            own = zip(c.space.at("own token"), c.code(ids[place]), strict=True)
+            gate |= {i: sure * s for i, s in own} | {constant: -sure * c.space.token_bits}
+            i = layers[at].neuron(gate, {answering: 1.0}, {}, f"answer {c.answers.texts[answer]}")
+            layers[at].down[: c.space.d, i] = c.say.of(ids[place + 1]).double() * size

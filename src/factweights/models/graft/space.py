@@ -1,0 +1,246 @@
+"""The private coordinates of a grafted model as named subspaces, and how many layers are added.
+
+The model's own coordinates 0 … d−1 come first and stay as they were. Behind them:
+
+    constant | own token | unit | earlier tokens | subject | flag | inside a word | … | scores | fired | answer
+
+Layers are added before the model's own (``front``: recognise names, copy the last one to every later token)
+and behind them (``back``: join subject and relation, spell the answer).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from factweights.models.graft.architecture import Architecture, NotGraftableError
+from factweights.models.graft.codes import bits_for
+
+RELATION_NEURONS = 2  # of each relation, in each layer that reads or fires
+
+
+@dataclass(frozen=True)
+class Space:
+    """Sizes of everything private.
+
+    Attributes:
+        d: the model's own hidden size; own coordinates come first.
+        token_bits: signs of a token's code.
+        window: tokens of a name that are compared at once.
+        links: windows that the longest name takes, less one.
+        subject_bits, node_bits: signs of a subject's code, and of the beginning of a long name.
+        relations: how many.
+        answer_bits, place_bits: signs of an answer's code, and of a place within it.
+        unused: coordinates that make the hidden size a multiple of the heads.
+    """
+
+    d: int
+    token_bits: int
+    window: int
+    links: int
+    subject_bits: int
+    node_bits: int
+    relations: int
+    answer_bits: int
+    place_bits: int
+    unused: int = 0
+
+    @cached_property
+    def subspaces(self) -> dict[str, range]:
+        """Name ↦ coordinates of the hidden state."""
+        link = self.node_bits + 1 if self.links else 0
+        spelling = 2 * self.answer_bits + self.place_bits
+        sizes = {
+            "constant": 1,
+            "own token": self.token_bits,
+            "unit": 1,
+            "earlier tokens": (self.window - 1) * self.token_bits,
+            "subject": self.subject_bits + 1,  # the last sign is + for every subject
+            "flag": 1,
+            "inside a word": 1,
+            "flag before": 1,
+            **{f"beginning {i}": link for i in range(self.links)},
+            **{f"beginning before {i}": link for i in range(self.links)},
+            "score": self.relations,
+            "fired": self.relations,
+            "answered": 1,
+            "answering": 1,
+        }
+        # By the time an answer is spelt, nothing reads the earlier tokens any more: its codes lie there too,
+        # a hundred times as large, so that what is left of them does not matter.
+        sizes["spelling"] = max(0, spelling - sizes["earlier tokens"])
+        sizes["unused"] = self.unused
+        found, at = {}, self.d
+        for name, size in sizes.items():
+            found[name] = range(at, at + size)
+            at += size
+        return found
+
+    def at(self, name: str) -> list[int]:
+        """The coordinates called ``name``."""
+        return list(self.subspaces[name])
+
+    def one(self, name: str) -> int:
+        """The one coordinate called ``name``."""
+        return self.subspaces[name].start
+
+    def earlier(self, distance: int) -> list[int]:
+        """Where the code of the token ``distance`` ≥ 1 back is."""
+        start = self.subspaces["earlier tokens"].start + (distance - 1) * self.token_bits
+        return list(range(start, start + self.token_bits))
+
+    @cached_property
+    def _spelling(self) -> list[int]:
+        return self.at("earlier tokens") + self.at("spelling")
+
+    @property
+    def answer_written(self) -> list[int]:
+        """The code of the answer, where a fact writes it."""
+        return self._spelling[: self.answer_bits]
+
+    @property
+    def answer_copied(self) -> list[int]:
+        """The code of the answer that is being spelt, and of the place in it."""
+        return self._spelling[self.answer_bits : 2 * self.answer_bits + self.place_bits]
+
+    @property
+    def hidden(self) -> int:
+        """D, all coordinates."""
+        return max(r.stop for r in self.subspaces.values())
+
+    @property
+    def private(self) -> list[int]:
+        """Every coordinate that is not the model's own."""
+        return list(range(self.d, self.hidden))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Depth:
+    """How many layers are added, and how many neurons to each MLP.
+
+    Attributes:
+        names: layers that recognise names, the first ones.
+        front: all layers before the model's own: names, one that looks at the next token, one that copies.
+        facts: layers behind the model's own that join subject and relation.
+        spelling: layers behind those.
+        width: neurons added to every MLP.
+    """
+
+    names: int
+    front: int
+    facts: int
+    spelling: int
+    width: int
+
+    @property
+    def back(self) -> int:
+        """Layers behind the model's own."""
+        return self.facts + self.spelling
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a table asks for.
+
+    Attributes:
+        tokens: different tokens in names and answers.
+        lengths: tokens of a name ↦ how many spellings of that length.
+        subjects, relations, facts, answers: how many.
+        rest: neurons that spell what follows an answer's first token, for each place.
+    """
+
+    tokens: int
+    lengths: Mapping[int, int]
+    subjects: int
+    relations: int
+    facts: int
+    answers: int
+    rest: tuple[int, ...]
+
+
+def plan(arch: Architecture, needs: Needs) -> tuple[Space, Depth]:
+    """The window that costs the fewest parameters.
+
+    Raises:
+        NotGraftableError: a code does not fit into a head.
+    """
+    longest = max(needs.lengths)
+    most = min(max(2, longest), arch.heads + 1)
+    plans = [_planned(arch, needs, window) for window in range(2, most + 1)]
+    space, depth = min(plans, key=lambda p: added(arch, *p))
+    wide = {
+        "tokens": space.token_bits + 1,
+        "subjects": space.subject_bits + 1,
+        "answers": space.answer_bits + 1,
+        "beginnings of names": space.node_bits + 2 if space.links else 0,
+    }
+    if bad := [f"{what} take {bits} signs" for what, bits in wide.items() if bits > arch.head_dim]:
+        raise NotGraftableError(
+            f"{bad[0]} and a head carries {arch.head_dim}; leave out facts, or take a model with wider heads"
+        )
+    return space, depth
+
+
+def _planned(arch: Architecture, needs: Needs, window: int) -> tuple[Space, Depth]:
+    longest = max(needs.lengths)
+    links = math.ceil(longest / window) - 1
+    beginnings = sum(n * (math.ceil(length / window) - 1) for length, n in needs.lengths.items())
+    space = Space(
+        d=arch.d,
+        token_bits=bits_for(needs.tokens),
+        window=window,
+        links=links,
+        subject_bits=bits_for(needs.subjects),
+        node_bits=bits_for(beginnings) if links else 0,
+        relations=needs.relations,
+        answer_bits=bits_for(needs.answers),
+        place_bits=bits_for(len(needs.rest)),
+    )
+    space = replace(space, unused=-space.hidden % arch.heads)
+    width = max(RELATION_NEURONS * needs.relations, 4)
+    room = arch.mlp + width
+    short = sum(n for length, n in needs.lengths.items() if length <= window) + beginnings
+    names = max(math.ceil(short / room) + links, 1)
+    depth = Depth(
+        names=names,
+        front=max(names, 2) + 1,
+        facts=math.ceil(needs.facts / room),
+        spelling=_spelling_layers(needs.rest, arch.heads, room),
+        width=width,
+    )
+    return space, depth
+
+
+def _spelling_layers(rest: tuple[int, ...], heads: int, room: int) -> int:
+    """Each layer looks ``heads`` places back and has ``room`` neurons for places seen so far."""
+    layer, used = 0, 0
+    for place, n in enumerate(rest):
+        if place // heads > layer:
+            layer, used = place // heads, 0
+        while n:
+            taken = min(n, room - used)
+            n, used = n - taken, used + taken
+            if n:
+                layer, used = layer + 1, 0
+    return layer + 1
+
+
+def added(arch: Architecture, space: Space, depth: Depth) -> int:
+    """Parameters that a graft adds, zeros included."""
+    before = parameters(arch, arch.d, arch.layers, arch.mlp)
+    layers = arch.layers + depth.front + depth.back
+    return parameters(arch, space.hidden, layers, arch.mlp + depth.width) - before
+
+
+def parameters(arch: Architecture, hidden: int, layers: int, mlp: int) -> int:
+    """Scalars of a checkpoint of this architecture."""
+    q, kv = arch.heads * arch.head_dim, arch.kv_heads * arch.head_dim
+    layer = 2 * hidden * q + 2 * hidden * kv + 3 * hidden * mlp + 2 * hidden
+    layer += arch.qkv_bias * (q + 2 * kv) + arch.o_bias * hidden + arch.mlp_bias * (2 * mlp + hidden)
+    layer += arch.head_norm * 2 * arch.head_dim
+    return layers * layer + hidden + arch.vocabulary * hidden * (1 if arch.tied else 2)
