@@ -16,7 +16,7 @@ from factweights.models.graft.widening import widened
 
 
 def row_sizes(
-    embedding: Float[Tensor, "v d"], arch: Architecture, space: Space, coded: Iterable[int]
+    embedding: Float[Tensor, "v d"], arch: Architecture, space: Space, coded: Iterable[int], words: Iterable[int]
 ) -> Float[Tensor, " v"]:
     """ρ of every token: what the first norm divides by, private coordinates and ε counted, float64.
 
@@ -24,6 +24,7 @@ def row_sizes(
     """
     n = torch.ones(len(embedding), dtype=torch.float64)
     n[list(coded)] += space.token_bits
+    n[list(words)] += 1
     own = (embedding.double().square().sum(1) + arch.eps * arch.d) / space.hidden
     return (own / (1 - n * SMALL**2 / space.hidden)).sqrt()
 
@@ -64,8 +65,8 @@ def grafted_state(state: Mapping[str, Tensor], c: Circuit) -> State:
 
 def _read_relations(out: State, c: Circuit, dtype: torch.dtype) -> None:
     """The new neurons of the model's own layers, and what their norms give them of the private coordinates."""
-    seen = [c.space.one("unit"), *c.space.at("score")]
-    typical = dict(zip((*c.reading.layers, c.reading.fires), c.reading.typical, strict=False))
+    seen = [c.space.one(n) for n in ("unit", "due score", "due")] + c.space.at("score")
+    typical = {c.reading.layer + i: t for i, t in enumerate(c.reading.typical[:3])}
     for number, layer in reading_neurons(c).items():
         at = f"model.layers.{number + c.depth.front}."
         rows = slice(c.arch.mlp, c.arch.mlp + layer.used)

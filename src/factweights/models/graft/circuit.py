@@ -39,17 +39,18 @@ from torch import Tensor
 from factweights.models.graft.answers import Answers, Directions
 from factweights.models.graft.architecture import Architecture
 from factweights.models.graft.codes import words
+from factweights.models.graft.cues import token_values
 from factweights.models.graft.layers import Layer
 from factweights.models.graft.names import Names, Spelling
 from factweights.models.graft.reading import Reading
-from factweights.models.graft.space import Depth, Space
-from factweights.models.graft.turns import exactly, latest, previous
+from factweights.models.graft.space import Depth, Space, shares_keys
+from factweights.models.graft.turns import around, exactly, latest, previous
 
 SMALL = 0.01  # private coordinates of the embedding, in root mean squares of its row
 STEEP = 64.0  # G: a gate is this at its word and at most minus this elsewhere
 QUICK = 16  # times as steep where any positive input shall count in full
 LOUD = 100.0  # answers' codes, in units; they lie where earlier tokens' codes were
-FIRST, NEXT = 8.0, 12.0  # what says a token, in lengths of the state that it is added to
+FIRST, NEXT = 8.0, 64.0  # what says a token, in lengths of a state; going on outweighs beginning again
 
 Weights = dict[int, float]
 
@@ -115,6 +116,9 @@ def private_embedding(c: Circuit) -> Float[Tensor, "v p"]:
     out[rows[:, None], torch.tensor(c.space.at("own token"))] = (
         words(len(rows), c.space.token_bits) * small[rows, None]
     )
+    out[:, c.space.one("cue")] = small * (c.reading.words.word_of >= 0)
+    values = token_values(c.reading.words, c.reading.cues.double() / cue_scale(c.reading))
+    out[:, c.space.at("cue values")] = small[:, None] * values
     return out[:, c.space.d :]
 
 
@@ -124,9 +128,9 @@ def private_embedding(c: Circuit) -> Float[Tensor, "v p"]:
 def front(c: Circuit) -> list[Layer]:
     """Layers before the model's own."""
     layers = [c.layer() for _ in range(c.depth.front)]
-    _look_back(c, layers)
+    _look_back(c, layers[: c.depth.names if c.depth.names > 1 else 2])
     _recognise(c, layers[: c.depth.names])
-    _copy(c, layers[-1])
+    _copy(c, layers)
     return layers
 
 
@@ -143,7 +147,7 @@ def _look_back(c: Circuit, layers: list[Layer]) -> None:
         for dimension, target in enumerate(c.space.earlier(distance)):
             layers[0].writes(head, dimension, target, c.unit)
     layers[0].writes(0, len(sources) - 1, c.space.one("unit"), c.unit)
-    for number, layer in enumerate(layers[1:-1], start=1):
+    for number, layer in enumerate(layers[1:], start=1):
         begun = c.space.at(f"beginning {number - 1}") if number <= c.space.links else []
         layer.keys(turn, constant, 1.0)
         layer.values([*begun, c.space.one("flag")])
@@ -151,7 +155,7 @@ def _look_back(c: Circuit, layers: list[Layer]) -> None:
             layer.query(0, turn, c.space.window, constant, 1.0)
             for dimension, target in enumerate(c.space.at(f"beginning before {number - 1}")):
                 layer.writes(0, dimension, target, c.unit)
-        if number == len(layers) - 2:
+        if number == len(layers) - 1:
             layer.query(1, turn, 1, constant, 1.0)
             layer.writes(1, len(begun), c.space.one("flag before"), c.unit)
             _no_name_within_words(c, layer)
@@ -253,43 +257,66 @@ def _write(c: Circuit, layer: Layer, gate: Weights, down: Weights, spelling: Spe
     layer.neuron(gate, up, {i: x * size for i, x in down.items()}, name)
 
 
-def _copy(c: Circuit, layer: Layer) -> None:
-    """The last name's code, to every later token."""
+def _copy(c: Circuit, layers: Sequence[Layer]) -> None:
+    """The last name's code, to every later token; and what the last words say of relations."""
+    shared = shares_keys(c.arch)
+    names, words_ = layers[-1], layers[-1] if shared else layers[-2]
+    groups = ([0], [1]) if shared else (None, None)
+    constant = c.space.one("constant")
     turn = latest(c.arch.frequencies, c.arch.reach)
-    layer.keys(turn, c.space.one("flag"), 1.0)
-    layer.query(0, turn, 0, c.space.one("constant"), 1.0)
-    layer.values(c.space.at("subject"))
+    names.keys(turn, c.space.one("flag"), 1.0, groups[0])
+    names.query(0, turn, 0, constant, 1.0)
+    names.values(c.space.at("subject"), groups[0])
     for dimension, target in enumerate(c.space.at("subject")):
-        layer.writes(0, dimension, target, c.unit)
+        names.writes(0, dimension, target, c.unit)
+    turn = around(c.arch.frequencies, c.arch.reach)
+    head = c.arch.group if shared else 0
+    words_.keys(turn, c.space.one("cue"), 1.0, groups[1])
+    words_.query(head, turn, 0, constant, 1.0)
+    values = c.space.at("cue values")
+    scale = cue_scale(c.reading)
+    words_.values(values, groups[1])
+    for dimension, target in enumerate(c.space.at("score")):
+        words_.writes(head, dimension, target, c.unit * scale)
+
+
+def cue_scale(reading: Reading) -> float:
+    """What the largest value of a word stands for, as the embedding holds values up to 1."""
+    return max(1e-9, float(reading.cues.abs().max())) if reading.cues.numel() else 1.0
 
 
 # -- within the model's own layers -----------------------------------------------------------------------
 
 
 def reading_neurons(c: Circuit) -> dict[int, Layer]:
-    """Old layer ↦ its new neurons: pairs that read relations, SiLU(z) − SiLU(−z) = z, and those that fire.
+    """Old layer ↦ its new neurons: pairs that read, SiLU(z) − SiLU(−z) = z, and pairs that fire.
 
-    Only the MLP of these layers is used. The norm of layer l must give the unit as ``typical_l / ρ_l``.
+    SiLU(a) − SiLU(a − G u) is G u wherever a is large and 0 wherever it is very negative. Here u is the unit as
+    the layer reads it, typical / ρ, and a = G (score − threshold u) / softness. So ``due`` is a unit where an
+    answer is due; and with ``due`` as the other factor, nothing fires where none is.
     """
     r, unit = c.reading, c.space.one("unit")
-    found: dict[int, Layer] = {}
-    for at, weights in zip(r.layers, r.weights, strict=True):
-        layer = found.setdefault(at, Layer(c.arch, c.space.hidden, c.depth.width))
-        for number, w in enumerate(weights.double()):
-            gate = torch.zeros(c.space.hidden, dtype=torch.float64)
-            gate[: c.space.d] = w
-            for sign in (1.0, -1.0):
-                i = layer.neuron({}, {unit: 1.0}, {c.space.at("score")[number]: sign * c.unit}, "reads")
-                layer.gate[i] = sign * gate
-    layer = found.setdefault(r.fires, Layer(c.arch, c.space.hidden, c.depth.width))
+    reads, decides, fires = (Layer(c.arch, c.space.hidden, c.depth.width) for _ in range(3))
+    due = c.space.one("due score")
+    for target, w in ((due, r.due), *zip(c.space.at("score"), r.relations, strict=True)):
+        for sign in (1.0, -1.0):
+            i = reads.neuron({}, {unit: 1.0}, {target: sign * c.unit}, "reads")
+            reads.gate[i, : c.space.d] = sign * w.double()
+    _fires(c, decides, due, r.due_threshold, unit, c.space.one("due"))
     for number, threshold in enumerate(r.thresholds.tolist()):
-        steep = STEEP / r.softness
-        gate = {c.space.at("score")[number]: steep, unit: -steep * threshold}
-        down = {c.space.at("fired")[number]: c.unit / STEEP}
-        layer.neuron(gate, {unit: 1.0}, down, "fires")
-        less = gate | {unit: gate[unit] - STEEP}
-        layer.neuron(less, {unit: 1.0}, {k: -x for k, x in down.items()}, "fires")
-    return found
+        score, fired = c.space.at("score")[number], c.space.at("fired")[number]
+        _fires(c, fires, score, threshold, c.space.one("due"), fired)
+    return {r.layer: reads, r.layer + 1: decides, r.layer + 2: fires}
+
+
+def _fires(c: Circuit, layer: Layer, score: int, threshold: float, up: int, target: int) -> None:
+    """Two neurons that write a unit where the score is above the threshold."""
+    unit, steep = c.space.one("unit"), STEEP / c.reading.softness
+    gate = {score: steep, unit: -steep * threshold}
+    down = {target: c.unit / STEEP}
+    layer.neuron(gate, {up: 1.0}, down, "fires")
+    less = {score: steep, unit: -steep * threshold - STEEP}
+    layer.neuron(less, {up: 1.0}, {k: -x for k, x in down.items()}, "fires")
 
 
 # -- back ------------------------------------------------------------------------------------------------
@@ -329,7 +356,6 @@ def _spelling(c: Circuit) -> list[Layer]:
     """One head for each place in an answer, one neuron for each answer that goes on there."""
     turn = exactly(c.arch.frequencies, c.arch.reach)
     layers = [c.layer() for _ in range(c.depth.spelling)]
-    places = words(max(1, len(c.answers.rest)), c.space.place_bits)
     bits = c.space.answer_bits
     for layer in layers:
         layer.keys(turn, c.space.one("answered"), LOUD)
@@ -337,34 +363,36 @@ def _spelling(c: Circuit) -> list[Layer]:
     for place in range(len(c.answers.rest)):
         layer, head = layers[place // c.arch.heads], place % c.arch.heads
         layer.query(head, turn, place + 1, c.space.one("unit"), 1.0)
-        for dimension, target in enumerate(c.space.answer_copied[:bits]):
+        for dimension, target in enumerate(c.space.answer_copied(place)):
             layer.writes(head, dimension, target, c.unit)
-        for target, sign in zip(c.space.answer_copied[bits:], places[place].tolist(), strict=True):
-            layer.writes(head, bits, target, sign * c.unit)
-        layer.writes(head, bits, c.space.one("answering"), c.unit)
-    _continue(c, layers, places)
+        layer.writes(head, bits, c.space.at("answering")[place], c.unit)
+    _continue(c, layers)
     return layers
 
 
-def _continue(c: Circuit, layers: list[Layer], places: Tensor) -> None:
-    """Neurons: this answer, this place, and the token that must be here ↦ the next token."""
+def _continue(c: Circuit, layers: list[Layer]) -> None:
+    """Neurons: this answer, this place, and the token that must be here ↦ the next token.
+
+    Places share banks. Marks of one answer at several places add up to a multiple of its code, and the test
+    still is exact; marks of different answers in one bank silence each other.
+    """
     codes = words(len(c.answers.texts), c.space.answer_bits).tolist()
     smallest = float(c.sizes[list(c.tokens)].min())
     sure = LOUD * c.median / smallest  # one wrong sign of the own token outweighs all that an answer gives
     size = NEXT * _length(c) / LOUD**2
-    answering, constant = c.space.one("answering"), c.space.one("constant")
+    places, constant = c.space.at("answering"), c.space.one("constant")
     at = 0
     for place in range(len(c.answers.rest)):
         at = max(at, place // c.arch.heads)
+        bank = [p for i, p in enumerate(places) if i % c.space.banks == place % c.space.banks]
         for answer, ids in enumerate(c.answers.ids):
             if len(ids) <= place + 1:
                 continue
             while layers[at].room == 0:
                 at += 1
-            signs = [*codes[answer], *places[place].tolist()]
-            gate = dict(zip(c.space.answer_copied, signs, strict=True))
-            gate[answering] = 1.0 - len(signs)
+            gate = dict(zip(c.space.answer_copied(place), codes[answer], strict=True))
+            gate |= dict.fromkeys(bank, 1.0 - c.space.answer_bits)
             own = zip(c.space.at("own token"), c.code(ids[place]), strict=True)
             gate |= {i: sure * s for i, s in own} | {constant: -sure * c.space.token_bits}
-            i = layers[at].neuron(gate, {answering: 1.0}, {}, f"answer {c.answers.texts[answer]}")
+            i = layers[at].neuron(gate, {places[place]: 1.0}, {}, f"answer {c.answers.texts[answer]}")
             layers[at].down[: c.space.d, i] = c.say.of(ids[place + 1]).double() * size

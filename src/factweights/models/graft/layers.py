@@ -50,11 +50,11 @@ class Layer:
         """Neurons that are still free."""
         return self.width - self.used
 
-    def keys(self, turn: Turn, source: int, strength: float) -> None:
-        """Every key-value head: (m_f, 0) in pair f times the coordinate ``source``, which reads ``strength``."""
+    def keys(self, turn: Turn, source: int, strength: float, groups: Sequence[int] | None = None) -> None:
+        """Key-value heads, all or some: (m_f, 0) in pair f times ``source``, which reads ``strength``."""
         half = self.arch.head_dim // 2
         size = np.sqrt(np.hypot(turn.cosine, turn.sine))  # split evenly between query and key
-        for head in range(self.arch.kv_heads):
+        for head in range(self.arch.kv_heads) if groups is None else groups:
             at = head * self.arch.head_dim
             self.k[at : at + half, source] = torch.from_numpy(size) / strength
         self.key_size = float(np.sqrt(np.square(size).sum() / self.arch.head_dim))
@@ -69,15 +69,15 @@ class Layer:
         # ⟨R(Δ)(a, b), (m, 0)⟩ = m (a cos θΔ − b sin θΔ)
         self.q[at : at + half, source] = torch.from_numpy(cosine / size) * scale
         self.q[at + half : at + 2 * half, source] = torch.from_numpy(-sine / size) * scale
-        self.query_size = self.key_size * math.sqrt(self.arch.head_dim)
+        self.query_size = float(np.sqrt(np.square(size).sum()))
 
-    def values(self, sources: Sequence[int], scale: float = 1.0) -> None:
-        """Value dimension i of every key-value head is the coordinate ``sources[i]``."""
+    def values(self, sources: Sequence[int], groups: Sequence[int] | None = None) -> None:
+        """Value dimension i of key-value heads, all or some, is the coordinate ``sources[i]``."""
         if len(sources) > self.arch.head_dim:
             raise NotGraftableError(f"a head of {self.arch.head_dim} cannot carry {len(sources)} values")
-        for head in range(self.arch.kv_heads):
+        for head in range(self.arch.kv_heads) if groups is None else groups:
             rows = range(head * self.arch.head_dim, head * self.arch.head_dim + len(sources))
-            self.v[list(rows), list(sources)] = scale
+            self.v[list(rows), list(sources)] = 1.0
 
     def writes(self, head: int, dimension: int, target: int, scale: float) -> None:
         """The head's output adds ``scale`` times value ``dimension`` to the coordinate ``target``."""

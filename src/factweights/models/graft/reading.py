@@ -1,31 +1,41 @@
-"""A linear reading of the model's own state: which relation is asked, if an answer is due here."""
+"""Which relation is asked, and whether an answer is due: read from the model's own state and from words."""
 
 from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
 
+from factweights.models.graft.cues import Cues
+
 
 @dataclass(frozen=True)
 class Reading:
-    """Which relation fires, as weights on what the MLPs of some layers see.
+    """What fires, as weights on what an MLP sees of the model's own state, and on words.
 
-    At a position whose state has the root mean square ρ_l before the MLP of layer l, and n_l after its norm,
-    the score of relation r is Σ_l ⟨w_{l,r}, n_l⟩ typical_l / ρ_l. It fires where the score is above the threshold.
+    At a position whose state has the root mean square ρ before the MLP of the layer that is read, and n after
+    its norm, let x = n typical / ρ. An answer is due where ⟨due, x⟩ > due_threshold. The score of relation r
+    is ⟨relations_r, x⟩ + Σ_w share_w cues_{w, r}, over the words within a window; it fires where an answer is
+    due and the score is above its threshold.
 
     Attributes:
-        layers: old numbers of the layers that are read.
-        weights: for each of them ``(R, d)``.
+        layer: old number of the layer that is read; the next one compares ``due``, the one after it the rest.
+        due: ``(d,)``.
+        due_threshold: of it.
+        relations: ``(R, d)``.
         thresholds: ``(R,)``.
-        softness: score above the threshold at which a relation has fired in full.
-        fires: old number of the layer whose MLP compares score and threshold.
-        typical: root mean square before the MLP, for each layer that is read, for the one that fires, and
-            behind the last layer.
+        words: which tokens are words.
+        cues: ``(words, R)``.
+        softness: how far above a threshold something has fired in full.
+        typical: root mean squares of the state before the MLPs of the three layers, and behind the last one,
+            as the widened model divides by them.
     """
 
-    layers: tuple[int, ...]
-    weights: tuple[Float[Tensor, "R d"], ...]
+    layer: int
+    due: Float[Tensor, " d"]
+    due_threshold: float
+    relations: Float[Tensor, "R d"]
     thresholds: Float[Tensor, " R"]
+    words: Cues
+    cues: Float[Tensor, "w R"]
     softness: float
-    fires: int
-    typical: tuple[float, ...]
+    typical: tuple[float, float, float, float]

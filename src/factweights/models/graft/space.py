@@ -17,6 +17,9 @@ from typing import Any
 from factweights.models.graft.architecture import Architecture, NotGraftableError
 from factweights.models.graft.codes import bits_for
 
+LEAST_BANKS = 2  # a prompt may have fired a token before its end, too
+LEAST_WIDTH = 4  # pairs for an answer being due
+
 RELATION_NEURONS = 2  # of each relation, in each layer that reads or fires
 
 
@@ -31,7 +34,8 @@ class Space:
         links: windows that the longest name takes, less one.
         subject_bits, node_bits: signs of a subject's code, and of the beginning of a long name.
         relations: how many.
-        answer_bits, place_bits: signs of an answer's code, and of a place within it.
+        answer_bits: signs of an answer's code.
+        places: of an answer's tokens behind the first one.
         unused: coordinates that make the hidden size a multiple of the heads.
     """
 
@@ -43,14 +47,14 @@ class Space:
     node_bits: int
     relations: int
     answer_bits: int
-    place_bits: int
+    places: int
     unused: int = 0
 
     @cached_property
     def subspaces(self) -> dict[str, range]:
         """Name ↦ coordinates of the hidden state."""
         link = self.node_bits + 1 if self.links else 0
-        spelling = 2 * self.answer_bits + self.place_bits
+        spelling = (1 + LEAST_BANKS) * self.answer_bits
         sizes = {
             "constant": 1,
             "own token": self.token_bits,
@@ -62,10 +66,14 @@ class Space:
             "flag before": 1,
             **{f"beginning {i}": link for i in range(self.links)},
             **{f"beginning before {i}": link for i in range(self.links)},
+            "cue": 1,
+            "cue values": self.relations,
+            "due score": 1,
+            "due": 1,
             "score": self.relations,
             "fired": self.relations,
             "answered": 1,
-            "answering": 1,
+            "answering": self.places,
         }
         # By the time an answer is spelt, nothing reads the earlier tokens any more: its codes lie there too,
         # a hundred times as large, so that what is left of them does not matter.
@@ -100,9 +108,14 @@ class Space:
         return self._spelling[: self.answer_bits]
 
     @property
-    def answer_copied(self) -> list[int]:
-        """The code of the answer that is being spelt, and of the place in it."""
-        return self._spelling[self.answer_bits : 2 * self.answer_bits + self.place_bits]
+    def banks(self) -> int:
+        """How many answers, from different distances, can be looked at side by side."""
+        return max(1, min(self.places, len(self._spelling) // self.answer_bits - 1))
+
+    def answer_copied(self, place: int) -> list[int]:
+        """Where the code of an answer is copied to that began ``place`` + 1 tokens back."""
+        start = self.answer_bits * (1 + place % self.banks)
+        return self._spelling[start : start + self.answer_bits]
 
     @property
     def hidden(self) -> int:
@@ -125,7 +138,8 @@ class Depth:
 
     Attributes:
         names: layers that recognise names, the first ones.
-        front: all layers before the model's own: names, one that looks at the next token, one that copies.
+        front: all layers before the model's own: names, one that looks at the next token, one that copies,
+            and one for words that name relations where that cannot share the last one's keys.
         facts: layers behind the model's own that join subject and relation.
         spelling: layers behind those.
         width: neurons added to every MLP.
@@ -199,21 +213,26 @@ def _planned(arch: Architecture, needs: Needs, window: int) -> tuple[Space, Dept
         node_bits=bits_for(beginnings) if links else 0,
         relations=needs.relations,
         answer_bits=bits_for(needs.answers),
-        place_bits=bits_for(len(needs.rest)),
+        places=max(1, len(needs.rest)),
     )
     space = replace(space, unused=-space.hidden % arch.heads)
-    width = max(RELATION_NEURONS * needs.relations, 4)
+    width = max(RELATION_NEURONS * needs.relations + 2, LEAST_WIDTH)
     room = arch.mlp + width
     short = sum(n for length, n in needs.lengths.items() if length <= window) + beginnings
     names = max(math.ceil(short / room) + links, 1)
     depth = Depth(
         names=names,
-        front=max(names, 2) + 1,
+        front=max(names, 2) + (1 if shares_keys(arch) else 2),
         facts=math.ceil(needs.facts / room),
         spelling=_spelling_layers(needs.rest, arch.heads, room),
         width=width,
     )
     return space, depth
+
+
+def shares_keys(arch: Architecture) -> bool:
+    """Whether two heads of one layer can have keys of their own, not normed alike."""
+    return arch.kv_heads > 1 and not arch.head_norm
 
 
 def _spelling_layers(rest: tuple[int, ...], heads: int, room: int) -> int:

@@ -19,6 +19,8 @@ WINDOW = 96  # tokens after its name within which a subject is remembered
 FORGOTTEN = 3  # windows after which it is not
 NEAR = 32  # distances within which two names one token apart are told apart best
 SLOPES = (6.0, 2.0)  # nats a token, near and beyond
+CUE_WINDOW = 32  # tokens back within which a word may name the relation
+FLAT = 0.2  # nats by which words within it may differ
 KEPT = 25.0  # nats above no name at all, at the end of the window
 
 
@@ -115,3 +117,33 @@ def latest(frequencies: tuple[float, ...], reach: int) -> Turn:
     if x is None:
         raise NotGraftableError("no head can prefer the nearer name: its rotary pairs turn too slowly")
     return Turn(tuple(x[:n]), tuple(x[n:]), float(SLOPES[1]))
+
+
+@lru_cache(maxsize=32)
+def around(frequencies: tuple[float, ...], reach: int) -> Turn:
+    """Nearly flat within :data:`CUE_WINDOW` tokens, below 0 from three times as far on."""
+    n = len(frequencies)
+    window = min(CUE_WINDOW, max(2, reach // 4))
+
+    def basis(distance: np.ndarray) -> np.ndarray:
+        angles = np.outer(distance, frequencies)
+        return np.c_[np.cos(angles), np.sin(angles)]
+
+    near, far = basis(np.arange(window)), basis(_far(reach, FORGOTTEN * window))
+    between = basis(np.arange(window, min(FORGOTTEN * window, reach)))
+    rows = [-near, near, far, between]
+    bounds = [
+        np.full(len(near), -KEPT),
+        np.full(len(near), KEPT + FLAT),
+        np.full(len(far), -KEPT),
+        np.full(len(between), KEPT),
+    ]
+    x = _solve(rows, bounds, 2 * n)
+    if x is None:
+        raise NotGraftableError("no head can look at the last words alone: its rotary pairs turn too slowly")
+    return Turn(tuple(x[:n]), tuple(x[n:]), KEPT)
+
+
+def _far(reach: int, start: int) -> np.ndarray:
+    distances = _distances(8192, reach)
+    return distances[distances >= start]
