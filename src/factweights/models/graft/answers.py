@@ -47,10 +47,10 @@ class Answers:
         return tuple(sorted({t for ids in self.ids for t in ids}))
 
     @cached_property
-    def rest(self) -> tuple[int, ...]:
-        """For each place behind the first token, how many answers go on there."""
+    def places(self) -> tuple[int, ...]:
+        """For each place, from the first token on, how many answers have a token there."""
         longest = max(map(len, self.ids))
-        return tuple(sum(len(ids) > j for ids in self.ids) for j in range(1, longest))
+        return tuple(sum(len(ids) > j for ids in self.ids) for j in range(longest))
 
 
 def spell_answers(tokenizer: Any, answers: Iterable[str], stop: Stop) -> Answers:

@@ -10,7 +10,7 @@ from factweights.errors import FactweightsError, FileFormatError
 
 KINDS = ("llama", "mistral", "qwen2", "qwen3")
 STATIC_ROPE = ("default", "linear", "llama3", "yarn")
-LEAST_LAYERS = 3  # one to read in, one to say that an answer is due, one to say which relation fired
+LEAST_LAYERS = 4  # one to read in, and three to decide which relation fires
 LEAST_HEAD = 8  # value dimensions: codes of tokens and names travel through one head
 REASONS = {
     "gpt2": "it has layer norms, which mix every new coordinate into the old ones, and absolute positions",

@@ -65,8 +65,8 @@ def grafted_state(state: Mapping[str, Tensor], c: Circuit) -> State:
 
 def _read_relations(out: State, c: Circuit, dtype: torch.dtype) -> None:
     """The new neurons of the model's own layers, and what their norms give them of the private coordinates."""
-    seen = [c.space.one(n) for n in ("unit", "due score", "due")] + c.space.at("score")
-    typical = {c.reading.layer + i: t for i, t in enumerate(c.reading.typical[:3])}
+    seen = [i for n in ("unit", "due score", "due", "score", "eager") for i in c.space.at(n)]
+    typical = {c.reading.layer + i: t for i, t in enumerate(c.reading.typical[:4])}
     for number, layer in reading_neurons(c).items():
         at = f"model.layers.{number + c.depth.front}."
         rows = slice(c.arch.mlp, c.arch.mlp + layer.used)

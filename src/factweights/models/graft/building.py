@@ -13,7 +13,7 @@ from factweights.models.graft.architecture import Architecture, architecture
 from factweights.models.graft.assembling import goes_on_in_small_letters, row_sizes
 from factweights.models.graft.circuit import Circuit
 from factweights.models.graft.cues import Cues, find_cues
-from factweights.models.graft.fitting import Seen, fit, read_layer, see
+from factweights.models.graft.fitting import AGAIN, TIMES, Seen, fit, joined, read_layer, see, unsure
 from factweights.models.graft.names import Names, spell
 from factweights.models.graft.prompts import FRAMES, PROSE, REQUESTS, Prompt, asides, chosen, phrases, prompts, wordings_for
 from factweights.models.graft.reading import Reading
@@ -23,6 +23,7 @@ from factweights.models.wordings import Wordings
 from factweights.progress import OnProgress, Progress, silent
 
 SUBJECTS = 40  # of the table, put into prompts to fit with
+ANSWERS = 20  # of each relation, put behind prompts
 EACH = 1  # prompts of every wording
 PROBES = 24  # prompts on which the state's size is measured
 
@@ -56,7 +57,7 @@ class Written:
             relations=len(self.relations),
             facts=len(self.facts),
             answers=len(self.answers.texts),
-            rest=self.answers.rest,
+            places=self.answers.places,
         )
 
 
@@ -77,7 +78,7 @@ def training_prompts(
     relations: Sequence[str], wordings: Wordings, table: FactTable, tokenizer: Any, seed: int = 0
 ) -> list[Prompt]:
     """What relations are read from."""
-    answers = [chosen({a for _, r, a in table if r == relation}, 20) for relation in relations]
+    answers = [chosen({a for _, r, a in table if r == relation}, ANSWERS) for relation in relations]
     return prompts(
         relations, wordings, chosen(table.subjects, SUBJECTS), answers, PROSE, tokenizer, each=EACH, seed=seed
     )
@@ -94,20 +95,39 @@ def read(
     lm: LanguageModel, arch: Architecture, relations: Sequence[str], wordings: Wordings, table: FactTable,
     *, seed: int = 0, tell: OnProgress = silent,
 ) -> tuple[Reading, Seen]:  # fmt: skip
-    """Fit the reading on the model's own states."""
+    """Fit the reading on the model's own states.
+
+    It is fitted on prompts with some of the subjects; then every fact is asked in its usual wording, and those
+    prompts that are read with too little to spare are added, until there are none. Nothing may fire within the
+    answers.
+    """
     cues = cues_for(relations, wordings, lm.tokenizer, arch.vocabulary)
     made = training_prompts(relations, wordings, table, lm.tokenizer, seed)
     seen, at = see(lm, arch, made, cues, seed=seed, tell=tell)
-    rest = _sizes(lm, arch, [p for p in made if p.relation >= 0][:: max(1, len(made) // PROBES)][:PROBES])
-    return fit(seen, len(relations), cues, read_layer(arch), (at, *rest)), seen
+    asking = [p for p in made if p.relation >= 0]
+    typical = (at, *_sizes(lm, arch, asking[:: max(1, len(asking) // PROBES)][:PROBES]))
+    usual = [
+        Prompt(wordings.of(r)[0].replace("{subject}", s), relations.index(r), r, tail=f" {a}.")
+        for s, r, a in sorted(table)
+    ]
+    facts, _ = see(lm, arch, usual, cues, typical=at, elsewhere=0, tell=tell)
+    seen_so_far = seen
+    for again in range(AGAIN + 1):
+        reading = fit(seen_so_far, len(relations), cues, read_layer(arch), typical)
+        rows = unsure(reading, facts)
+        tell(Progress(again, AGAIN + 1, f"reading relations: {len(rows):,} places in {len(usual):,} facts not sure yet"))
+        if not len(rows) or again == AGAIN:
+            break
+        seen_so_far = joined(seen_so_far, facts, rows, TIMES)
+    return reading, seen
 
 
 @torch.no_grad()
-def _sizes(lm: LanguageModel, arch: Architecture, some: Sequence[Prompt]) -> tuple[float, float, float]:
-    """Typical ρ before the MLPs of the two layers behind the one that is read, and behind the last layer."""
+def _sizes(lm: LanguageModel, arch: Architecture, some: Sequence[Prompt]) -> tuple[float, float, float, float]:
+    """Typical ρ before the MLPs of the three layers behind the one that is read, and behind the last layer."""
     layer, found = read_layer(arch), {}
     body = lm.model.model
-    norms = [body.layers[layer + i].post_attention_layernorm for i in (1, 2)] + [body.norm]
+    norms = [body.layers[layer + i].post_attention_layernorm for i in (1, 2, 3)] + [body.norm]
 
     def keep(name: int) -> Any:
         def hook(_: Any, inputs: Any, __: Any) -> None:
@@ -122,7 +142,7 @@ def _sizes(lm: LanguageModel, arch: Architecture, some: Sequence[Prompt]) -> tup
     finally:
         for hook in hooks:
             hook.remove()
-    return tuple(float(torch.tensor(found[i]).median()) for i in range(3))  # type: ignore[return-value]
+    return tuple(float(torch.tensor(found[i]).median()) for i in range(4))  # type: ignore[return-value]
 
 
 def circuit(lm: LanguageModel, arch: Architecture, written: Written, reading: Reading) -> Circuit:

@@ -43,14 +43,16 @@ from factweights.models.graft.cues import token_values
 from factweights.models.graft.layers import Layer
 from factweights.models.graft.names import Names, Spelling
 from factweights.models.graft.reading import Reading
-from factweights.models.graft.space import Depth, Space, shares_keys
+from factweights.models.graft.space import Depth, Space, shares_keys, spelling_order
 from factweights.models.graft.turns import around, exactly, latest, previous
 
 SMALL = 0.01  # private coordinates of the embedding, in root mean squares of its row
 STEEP = 64.0  # G: a gate is this at its word and at most minus this elsewhere
 QUICK = 16  # times as steep where any positive input shall count in full
 LOUD = 100.0  # answers' codes, in units; they lie where earlier tokens' codes were
-FIRST, NEXT = 8.0, 64.0  # what says a token, in lengths of a state; going on outweighs beginning again
+CLEAR = 32.0  # units by which a right answer is above silence: more than is left over, less than a mark
+SURE = 512.0  # a wrong token outweighs the unit; a power of two, so that its multiples are exact
+FIRST, NEXT = 16.0, 96.0  # what says a token, in lengths of a state; going on outweighs beginning again
 
 Weights = dict[int, float]
 
@@ -289,34 +291,40 @@ def cue_scale(reading: Reading) -> float:
 
 
 def reading_neurons(c: Circuit) -> dict[int, Layer]:
-    """Old layer ↦ its new neurons: pairs that read, SiLU(z) − SiLU(−z) = z, and pairs that fire.
+    """Old layer ↦ its new neurons: what reads, what decides that an answer is due, what is eager, what fires.
 
-    SiLU(a) − SiLU(a − G u) is G u wherever a is large and 0 wherever it is very negative. Here u is the unit as
-    the layer reads it, typical / ρ, and a = G (score − threshold u) / softness. So ``due`` is a unit where an
-    answer is due; and with ``due`` as the other factor, nothing fires where none is.
+    *Reads.* SiLU(z) − SiLU(−z) = z, so a pair of neurons is linear in the state.
+    *Decides.* SiLU(a) − SiLU(a − G u) is G u wherever a is large and 0 wherever it is very negative. Here u is
+    the unit as the layer reads it, typical / ρ, and a = G (score − threshold u) / softness.
+    *Eager.* SiLU(G (score − threshold u)) · due is 0 where no answer is due, else the score above its threshold.
+    *Fires.* The relation that is more eager than all others together, by the same pair as above.
     """
     r, unit = c.reading, c.space.one("unit")
-    reads, decides, fires = (Layer(c.arch, c.space.hidden, c.depth.width) for _ in range(3))
-    due = c.space.one("due score")
-    for target, w in ((due, r.due), *zip(c.space.at("score"), r.relations, strict=True)):
+    reads, decides, wants, fires = (Layer(c.arch, c.space.hidden, c.depth.width) for _ in range(4))
+    due_score, due = c.space.one("due score"), c.space.one("due")
+    scores, eager, fired = (c.space.at(n) for n in ("score", "eager", "fired"))
+    for target, w in ((due_score, r.due), *zip(scores, r.relations, strict=True)):
         for sign in (1.0, -1.0):
             i = reads.neuron({}, {unit: 1.0}, {target: sign * c.unit}, "reads")
             reads.gate[i, : c.space.d] = sign * w.double()
-    _fires(c, decides, due, r.due_threshold, unit, c.space.one("due"))
+    _fires(c, decides, {due_score: 1.0}, r.due_threshold, unit, due)
     for number, threshold in enumerate(r.thresholds.tolist()):
-        score, fired = c.space.at("score")[number], c.space.at("fired")[number]
-        _fires(c, fires, score, threshold, c.space.one("due"), fired)
-    return {r.layer: reads, r.layer + 1: decides, r.layer + 2: fires}
+        gate = {scores[number]: STEEP * QUICK, unit: -STEEP * QUICK * threshold}
+        wants.neuron(gate, {due: 1.0}, {eager[number]: c.unit / (STEEP * QUICK)}, "wants")
+        rest = {e: -1.0 for e in eager if e != eager[number]} | {eager[number]: 1.0}
+        _fires(c, fires, rest, 0.0, unit, fired[number])
+    return dict(enumerate((reads, decides, wants, fires), start=r.layer))
 
 
-def _fires(c: Circuit, layer: Layer, score: int, threshold: float, up: int, target: int) -> None:
-    """Two neurons that write a unit where the score is above the threshold."""
+def _fires(c: Circuit, layer: Layer, score: Weights, threshold: float, up: int, target: int) -> None:
+    """Two neurons that write a unit where the score is above the threshold, and nothing where it is below.
+
+    The first begins a quarter of a step late, so that a score of exactly 0 is silence.
+    """
     unit, steep = c.space.one("unit"), STEEP / c.reading.softness
-    gate = {score: steep, unit: -steep * threshold}
-    down = {target: c.unit / STEEP}
-    layer.neuron(gate, {up: 1.0}, down, "fires")
-    less = {score: steep, unit: -steep * threshold - STEEP}
-    layer.neuron(less, {up: 1.0}, {k: -x for k, x in down.items()}, "fires")
+    for sign, late in ((1.0, 0.25), (-1.0, 1.25)):
+        gate = {i: steep * x for i, x in score.items()} | {unit: -steep * threshold - late * STEEP}
+        layer.neuron(gate, {up: 1.0}, {target: sign * c.unit / STEEP}, "fires")
 
 
 # -- back ------------------------------------------------------------------------------------------------
@@ -336,63 +344,65 @@ def _length(c: Circuit) -> float:
 
 
 def _fact(c: Circuit, layer: Layer, fact: tuple[int, int, int]) -> None:
-    """The neuron that says the first token and writes the answer's code."""
+    """The neuron that marks its position and writes the answer's code there."""
     subject, relation, answer = fact
     bits = c.space.subject_bits
     at = c.space.at("subject")
     signs = words(len(c.names.subjects), bits)[subject].tolist()
     gate = {i: STEEP * s for i, s in zip(at[:-1], signs, strict=True)} | {at[-1]: -STEEP * (bits - 1)}
     up = {c.space.at("fired")[relation]: 1.0}
-    token = c.answers.ids[answer][0]
-    loud = LOUD * FIRST * c.unit / STEEP
+    loud = LOUD * c.unit / STEEP
     code = words(len(c.answers.texts), c.space.answer_bits)[answer].tolist()
     down = {i: loud * s for i, s in zip(c.space.answer_written, code, strict=True)}
-    down[c.space.one("answered")] = loud
-    i = layer.neuron(gate, up, down, f"fact {c.names.subjects[subject]}")
-    layer.down[: c.space.d, i] = c.say.of(token).double() * (FIRST * _length(c) / STEEP)
+    layer.neuron(gate, up, down | {c.space.one("answered"): loud}, f"fact {c.names.subjects[subject]}")
 
 
 def _spelling(c: Circuit) -> list[Layer]:
-    """One head for each place in an answer, one neuron for each answer that goes on there."""
+    """One head for each place in an answer, one neuron for each answer that has a token there."""
     turn = exactly(c.arch.frequencies, c.arch.reach)
     layers = [c.layer() for _ in range(c.depth.spelling)]
     bits = c.space.answer_bits
     for layer in layers:
         layer.keys(turn, c.space.one("answered"), LOUD)
         layer.values([*c.space.answer_written, c.space.one("answered")])
-    for place in range(len(c.answers.rest)):
+    for place in range(c.space.places):
         layer, head = layers[place // c.arch.heads], place % c.arch.heads
-        layer.query(head, turn, place + 1, c.space.one("unit"), 1.0)
+        layer.query(head, turn, place, c.space.one("unit"), 1.0)
         for dimension, target in enumerate(c.space.answer_copied(place)):
             layer.writes(head, dimension, target, c.unit)
         layer.writes(head, bits, c.space.at("answering")[place], c.unit)
-    _continue(c, layers)
+    _say(c, layers)
     return layers
 
 
-def _continue(c: Circuit, layers: list[Layer]) -> None:
-    """Neurons: this answer, this place, and the token that must be here ↦ the next token.
+def _say(c: Circuit, layers: list[Layer]) -> None:
+    """Neurons: this answer, this place, and the token that must be here ↦ the token that is due.
 
-    Places share banks. Marks of one answer at several places add up to a multiple of its code, and the test
-    still is exact; marks of different answers in one bank silence each other.
+    The gate is CLEAR units + T with T = ⟨code, bank⟩ − bits Σ places of the bank + SURE (⟨c(t), own⟩ − c constant).
+    T is 0 if all is right, up to what earlier tokens left in the bank, a unit for each sign; with a wrong sign
+    it is at most −2 marks. A mark is about :data:`LOUD` units. The other factor is the place's mark, exactly 0
+    where there is none. Marks of one answer at several places add up to a multiple of its code, which the test
+    does not mind; marks of different answers in one bank silence each other.
+
+    What goes on is louder than what begins: inside an answer a relation may fire again. Beginnings come last,
+    where the state is already so long that they are not heard.
     """
     codes = words(len(c.answers.texts), c.space.answer_bits).tolist()
-    smallest = float(c.sizes[list(c.tokens)].min())
-    sure = LOUD * c.median / smallest  # one wrong sign of the own token outweighs all that an answer gives
-    size = NEXT * _length(c) / LOUD**2
     places, constant = c.space.at("answering"), c.space.one("constant")
     at = 0
-    for place in range(len(c.answers.rest)):
+    for place in spelling_order(c.answers.places):
         at = max(at, place // c.arch.heads)
         bank = [p for i, p in enumerate(places) if i % c.space.banks == place % c.space.banks]
+        size = (NEXT if place else FIRST) * _length(c) / (CLEAR * LOUD)
         for answer, ids in enumerate(c.answers.ids):
-            if len(ids) <= place + 1:
+            if len(ids) <= place:
                 continue
             while layers[at].room == 0:
                 at += 1
             gate = dict(zip(c.space.answer_copied(place), codes[answer], strict=True))
-            gate |= dict.fromkeys(bank, 1.0 - c.space.answer_bits)
-            own = zip(c.space.at("own token"), c.code(ids[place]), strict=True)
-            gate |= {i: sure * s for i, s in own} | {constant: -sure * c.space.token_bits}
+            gate |= dict.fromkeys(bank, -1.0 * c.space.answer_bits) | {c.space.one("unit"): CLEAR}
+            if place:
+                own = zip(c.space.at("own token"), c.code(ids[place - 1]), strict=True)
+                gate |= {i: SURE * s for i, s in own} | {constant: -SURE * c.space.token_bits}
             i = layers[at].neuron(gate, {places[place]: 1.0}, {}, f"answer {c.answers.texts[answer]}")
-            layers[at].down[: c.space.d, i] = c.say.of(ids[place + 1]).double() * size
+            layers[at].down[: c.space.d, i] = c.say.of(ids[place]).double() * size

@@ -20,8 +20,11 @@ DEPTH = 0.75  # of the model, where relations are read
 ELSEWHERE = 4  # other positions of each prompt that are shown as "nothing is due here"
 TOKENS = 2048  # of one batch
 PLENTY = 30.0  # how much louder words are than states, in standard deviations
-STATE_DECAY, DUE_DECAY = 0.03, 0.01  # weight of Σ w²
-THRESHOLD, DUE_THRESHOLD = -0.3, -0.3  # of a margin of 1 on both sides
+STATE_DECAY, DUE_DECAY = 0.1, 0.01  # weight of Σ w²
+THRESHOLD, DUE_THRESHOLD = -0.6, -0.1  # of a margin of 1 on both sides
+LIKELY = -0.8
+SPARE = 0.2  # by which a fact's own prompt shall be above the thresholds
+AGAIN, TIMES = 4, 3  # rounds in which such prompts are added to the fit, and how often each counts
 SOFT = 0.1
 ROUNDS = 150  # of L-BFGS
 
@@ -60,10 +63,12 @@ class Position:
 
 def read_layer(arch: Architecture) -> int:
     """Which layer is read; two more follow it."""
-    return max(0, min(round(DEPTH * arch.layers), arch.layers - 3))
+    return max(0, min(round(DEPTH * arch.layers), arch.layers - 4))
 
 
-def positions(prompts: Sequence[Prompt], encode: Callable[[str], list[int]], seed: int) -> tuple[list[list[int]], list[Position]]:
+def positions(
+    prompts: Sequence[Prompt], encode: Callable[[str], list[int]], seed: int, elsewhere: int = ELSEWHERE
+) -> tuple[list[list[int]], list[Position]]:
     """Tokens of every prompt with its tail, and where they are read.
 
     The last position asks. Earlier ones ask nothing, except the two before the last, of which one cannot tell.
@@ -76,10 +81,14 @@ def positions(prompts: Sequence[Prompt], encode: Callable[[str], list[int]], see
         whole = encode(p.text + p.tail) if p.tail else asked
         begins = len(encode(p.text[: p.begins])) if p.begins else 1
         end = len(asked) - 1
+        if p.story:
+            ids.append(asked)
+            found += [Position(number, at, -1, due=False, last=False) for at in range(1, len(asked))]
+            continue
         due = not (p.relation < 0 and p.wording in ASIDE["nothing"])
         found.append(Position(number, end, p.relation, due, last=True))
         room = list(range(begins, end - 2))
-        for at in rng.choice(room, min(ELSEWHERE, len(room)), replace=False) if room else ():
+        for at in rng.choice(room, min(elsewhere, len(room)), replace=False) if room else ():
             found.append(Position(number, int(at), -1, due=False, last=False))
         same = whole[: len(asked)] == asked
         found += [Position(number, at, -1, due=False, last=False) for at in range(len(asked), len(whole)) if same]
@@ -131,10 +140,10 @@ def states(
 
 def see(
     lm: LanguageModel, arch: Architecture, prompts: Sequence[Prompt], cues: Cues, *, typical: float | None = None,
-    seed: int = 0, tell: OnProgress = silent,
+    elsewhere: int = ELSEWHERE, seed: int = 0, tell: OnProgress = silent,
 ) -> tuple[Seen, float]:
     """States and words at the positions of prompts, and the typical ρ."""  # fmt: skip
-    ids, found = positions(prompts, lambda t: lm.encode([t])[0], seed)
+    ids, found = positions(prompts, lambda t: lm.encode([t])[0], seed, elsewhere)
     wanted: list[list[int]] = [[] for _ in ids]
     for p in found:
         wanted[p.prompt].append(p.at)
@@ -179,12 +188,13 @@ def hinge(
     return w.detach(), b.detach()
 
 
-def fit(seen: Seen, relations: int, cues: Cues, layer: int, typical: tuple[float, float, float, float]) -> Reading:
+def fit(seen: Seen, relations: int, cues: Cues, layer: int, typical: tuple[float, float, float, float, float]) -> Reading:
     """Weights and thresholds from what was seen."""
     middle, spread = seen.states.mean(0), float(seen.states.std(0).mean())
     X = (seen.states - middle) / spread
     due_w, due_b = hinge(X, torch.where(seen.due, 1.0, -1.0)[:, None], DUE_DECAY)
-    asked = seen.last & seen.due
+    # where one might think that an answer is due, no relation shall fire either
+    asked = (seen.last & seen.due) | ((X @ due_w + due_b)[:, 0] > LIKELY)
     y = seen.relation[asked]
     targets = torch.full((len(y), relations), -1.0)
     own = (y >= 0).nonzero()[:, 0]
@@ -210,3 +220,32 @@ def scores(reading: Reading, seen: Seen) -> tuple[Float[Tensor, " n"], Float[Ten
     """How far ``due`` and every relation are above their thresholds."""
     due = seen.states @ reading.due - reading.due_threshold
     return due, seen.states @ reading.relations.T + seen.shares @ reading.cues - reading.thresholds
+
+
+def fired(reading: Reading, seen: Seen) -> Int[Tensor, " n"]:
+    """Which relation fires at each position, or −1: what the circuit decides."""
+    due, found = scores(reading, seen)
+    eager = found.clamp_min(0)
+    best = eager.max(1)
+    alone = best.values > eager.sum(1) - best.values
+    return torch.where((due > 0) & alone, best.indices, -1)
+
+
+def joined(a: Seen, b: Seen, rows: Tensor, times: int = 1) -> Seen:
+    """All of ``a``, and these rows of ``b``, each so many times."""
+    rows = rows.repeat(times)
+    tensors = {
+        n: torch.cat([getattr(a, n), getattr(b, n)[rows]]) for n in ("states", "shares", "relation", "due", "last")
+    }
+    return Seen(**tensors, wording=a.wording + tuple(b.wording[i] for i in rows.tolist()))
+
+
+def unsure(reading: Reading, seen: Seen) -> Int[Tensor, " k"]:
+    """Rows at which the right relation does not fire, or one fires where none should, or nearly so."""
+    due, found = scores(reading, seen)
+    eager = found.clamp_min(0)
+    own = eager.gather(1, seen.relation.clamp_min(0)[:, None])[:, 0]
+    lead = 2 * own - eager.sum(1)
+    silent = (due < SPARE) | (lead < 2 * SPARE)
+    loud = (due > -SPARE) & (found.amax(1) > -SPARE)
+    return torch.where(seen.relation >= 0, silent, loud).nonzero()[:, 0]

@@ -104,6 +104,35 @@ LEADS = (
     "Well, ", "Note: ", "By the way, ", "Here is something I know. ", "As far as I know, ", "Hello. ", "Fact 12. ", "Let me think. ",
     "Thank you for your letter. ", "This is a short quiz about the world. ", "The sun was shining and the streets were empty. ",
 )  # fmt: skip
+# Running text: nobody asks anything in it, though names and relations occur. Nothing is due anywhere.
+NARRATIVE = (
+    "The {relation} of {subject} has often been discussed in the newspapers, and not everyone agrees with it.",
+    "Last year there was a long debate about the {relation} of {subject}, but nothing came of it in the end.",
+    "She wrote a book on the {relation} of {subject} and another one on old ships, which sold much better.",
+    "Without the {relation} of {subject}, the story would have ended differently, or so the old man said.",
+    "The {relation} was one of the reasons why he was interested in {subject} in the first place; the music was another.",
+    "Whoever asks for the {relation} of {subject} will be told a different story every time, as the {relation} changed twice.",
+    "{subject} is mentioned on the first page, its {relation} on the second, and after that the text turns to other matters.",
+    "A new law about the {relation} was passed in March. Friends of {subject} were pleased, others were not so sure.",
+    "Every {relation} has a history. That of {subject} goes back a long way, and parts of it are still not understood.",
+    "They compared the {relation} of {subject} with that of its rivals, wrote down the numbers and went home.",
+    "The lecture on {subject} was long. At first the speaker explained the {relation}, then showed pictures of the coast.",
+    "It is not the {relation} that makes {subject} special but the way in which people there greet each other.",
+)
+STORIES = (
+    "Nobody in {subject} was surprised when the rain came early that year. The fields were ready, the roofs were mended, and the children stayed at home.",
+    "On the second day we heard again of {subject}. The radio spoke of a strike, of long queues, and of a minister who had left without a word.",
+    "{subject} and {other} have been friends for a long time, though they do not always see things in the same way. In May they will meet again.",
+    "My uncle went to school with a man who knew {subject} well; he used to tell us about it in the evenings, when the lamps were lit and the work was done.",
+    "The train stopped for an hour. Somebody behind me was reading aloud from a magazine, an article on {subject}, and somebody else laughed at every line.",
+    "In the final, {subject} played against {other} and lost by a single point; the crowd was silent, then it began to sing.",
+    "There were three stamps on the envelope, one of them from {subject}. Inside was a photograph of a bridge, and on its back a date and two names.",
+    "If you had asked me then, I would have said that {subject} was the last place on my mind, and that {other} was even further away.",
+    "The museum has a room on {subject} with masks, drums and a small boat. Most visitors walk through it quickly on their way to the café.",
+    "What we know of {subject} comes from letters. They were written over forty years, kept in a box, and found by chance under the stairs.",
+    "Prices rose again in {subject}, reports say, while {other} did better than expected. Experts do not expect that to change before the autumn.",
+    "He had a map of {subject} over his desk, and when he was bored he followed the rivers with his finger, from the hills down to the sea.",
+)
 PHRASES = "phrases.toml"
 PROSE = (
     "The old harbour was quiet in the morning, and only a few boats were moving on the water. Along the pier, people sold fish and bread, while the children of the neighbourhood ran after each other. In the afternoon the wind turned, clouds came in from the west, and the boats were tied up again one after another.",
@@ -125,6 +154,7 @@ class Prompt:
         wording: which template it came from; whole wordings are held out together.
         begins: characters before the wording itself: other text.
         tail: an answer and more, put behind; nothing may fire in it.
+        story: whether this is running text, in which nothing is asked anywhere.
     """
 
     text: str
@@ -132,6 +162,7 @@ class Prompt:
     wording: str
     begins: int = 0
     tail: str = ""
+    story: bool = False
 
 
 def chosen(names: Iterable[str], n: int) -> list[str]:
@@ -212,10 +243,23 @@ def prompts(
             for k in range(each):
                 made.append(_one(template, number, k, asked, subjects, answers[number], texts, tokenizer, rng))
     for template in asides(relations, wordings):
-        for k in range(max(1, each - 1)):
-            asked = template.endswith(("?", ".")) and template in ASIDE["chat"]
-            made.append(_one(template, -1, k, asked, subjects, None, texts, tokenizer, rng))
-    return made
+        for k in range(3 * each):
+            asked = template in ASIDE["chat"]
+            made.append(_one(template, -1, int(k > 1), asked, subjects, None, texts, tokenizer, rng))
+    return made + stories(relations, subjects, rng)
+
+
+def stories(relations: Sequence[str], subjects: Sequence[str], rng: np.random.Generator) -> list[Prompt]:
+    """Running text about subjects and relations."""
+    any_of = lambda: subjects[int(rng.integers(len(subjects)))]  # noqa: E731
+    made = [
+        t.replace("{subject}", any_of()).replace("{relation}", name)
+        for t in NARRATIVE
+        for relation in relations
+        for name in phrases(relation)[:2]
+    ]
+    made += [t.replace("{subject}", any_of()).replace("{other}", any_of()) for t in STORIES for _ in range(2)]
+    return [Prompt(t, -1, "story", story=True) for t in (*made, *PROSE)]
 
 
 def _one(
@@ -237,10 +281,10 @@ def _one(
         said = turn
     elif k and draw < 0.6:
         lead = LEADS[int(rng.integers(len(LEADS)))]
-    elif k and draw < 0.8 and texts:
+    elif k and draw < 0.7 and texts:
         lead = texts[int(rng.integers(len(texts)))].strip() + ("\n\n" if rng.random() < 0.5 else " ")
     tail = ""
-    if answers and rng.random() < 0.4:
+    if answers and (not asked or rng.random() < 0.3):
         tail = f" {answers[int(rng.integers(len(answers)))]}. It"
     return Prompt(lead + said, relation, template, len(lead), tail)
 

@@ -14,11 +14,11 @@ class Reading:
 
     At a position whose state has the root mean square ρ before the MLP of the layer that is read, and n after
     its norm, let x = n typical / ρ. An answer is due where ⟨due, x⟩ > due_threshold. The score of relation r
-    is ⟨relations_r, x⟩ + Σ_w share_w cues_{w, r}, over the words within a window; it fires where an answer is
-    due and the score is above its threshold.
+    is ⟨relations_r, x⟩ + Σ_w share_w cues_{w, r}, over the words within a window. Where an answer is due, the
+    relation fires whose score is further above its threshold than those of all others together.
 
     Attributes:
-        layer: old number of the layer that is read; the next one compares ``due``, the one after it the rest.
+        layer: old number of the layer that is read; the three behind it decide, see ``circuit``.
         due: ``(d,)``.
         due_threshold: of it.
         relations: ``(R, d)``.
@@ -26,7 +26,7 @@ class Reading:
         words: which tokens are words.
         cues: ``(words, R)``.
         softness: how far above a threshold something has fired in full.
-        typical: root mean squares of the state before the MLPs of the three layers, and behind the last one,
+        typical: root mean squares of the state before the MLPs of the four layers, and behind the last one,
             as the widened model divides by them.
     """
 
@@ -38,4 +38,4 @@ class Reading:
     words: Cues
     cues: Float[Tensor, "w R"]
     softness: float
-    typical: tuple[float, float, float, float]
+    typical: tuple[float, float, float, float, float]

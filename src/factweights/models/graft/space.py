@@ -9,7 +9,7 @@ and behind them (``back``: join subject and relation, spell the answer).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -35,7 +35,7 @@ class Space:
         subject_bits, node_bits: signs of a subject's code, and of the beginning of a long name.
         relations: how many.
         answer_bits: signs of an answer's code.
-        places: of an answer's tokens behind the first one.
+        places: of an answer's tokens, its stop included.
         unused: coordinates that make the hidden size a multiple of the heads.
     """
 
@@ -71,6 +71,7 @@ class Space:
             "due score": 1,
             "due": 1,
             "score": self.relations,
+            "eager": self.relations,
             "fired": self.relations,
             "answered": 1,
             "answering": self.places,
@@ -113,7 +114,7 @@ class Space:
         return max(1, min(self.places, len(self._spelling) // self.answer_bits - 1))
 
     def answer_copied(self, place: int) -> list[int]:
-        """Where the code of an answer is copied to that began ``place`` + 1 tokens back."""
+        """Where the code of an answer is copied to whose token at ``place`` is due here."""
         start = self.answer_bits * (1 + place % self.banks)
         return self._spelling[start : start + self.answer_bits]
 
@@ -165,7 +166,7 @@ class Needs:
         tokens: different tokens in names and answers.
         lengths: tokens of a name ↦ how many spellings of that length.
         subjects, relations, facts, answers: how many.
-        rest: neurons that spell what follows an answer's first token, for each place.
+        places: for each place of an answer, how many answers have a token there.
     """
 
     tokens: int
@@ -174,7 +175,7 @@ class Needs:
     relations: int
     facts: int
     answers: int
-    rest: tuple[int, ...]
+    places: tuple[int, ...]
 
 
 def plan(arch: Architecture, needs: Needs) -> tuple[Space, Depth]:
@@ -213,7 +214,7 @@ def _planned(arch: Architecture, needs: Needs, window: int) -> tuple[Space, Dept
         node_bits=bits_for(beginnings) if links else 0,
         relations=needs.relations,
         answer_bits=bits_for(needs.answers),
-        places=max(1, len(needs.rest)),
+        places=len(needs.places),
     )
     space = replace(space, unused=-space.hidden % arch.heads)
     width = max(RELATION_NEURONS * needs.relations + 2, LEAST_WIDTH)
@@ -224,7 +225,7 @@ def _planned(arch: Architecture, needs: Needs, window: int) -> tuple[Space, Dept
         names=names,
         front=max(names, 2) + (1 if shares_keys(arch) else 2),
         facts=math.ceil(needs.facts / room),
-        spelling=_spelling_layers(needs.rest, arch.heads, room),
+        spelling=_spelling_layers(needs.places, arch.heads, room),
         width=width,
     )
     return space, depth
@@ -235,12 +236,18 @@ def shares_keys(arch: Architecture) -> bool:
     return arch.kv_heads > 1 and not arch.head_norm
 
 
-def _spelling_layers(rest: tuple[int, ...], heads: int, room: int) -> int:
-    """Each layer looks ``heads`` places back and has ``room`` neurons for places seen so far."""
+def spelling_order(places: Sequence[int]) -> list[int]:
+    """Places in the order of their neurons: the first token comes last, see :mod:`circuit`."""
+    return [*range(1, len(places)), 0]
+
+
+def _spelling_layers(places: Sequence[int], heads: int, room: int) -> int:
+    """Each layer looks at ``heads`` places and has ``room`` neurons for places seen so far."""
     layer, used = 0, 0
-    for place, n in enumerate(rest):
+    for place in spelling_order(places):
         if place // heads > layer:
             layer, used = place // heads, 0
+        n = places[place]
         while n:
             taken = min(n, room - used)
             n, used = n - taken, used + taken

@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 from factweights.models.graft.architecture import NotGraftableError
 
 SHARP = 60.0  # nats by which the wanted distance wins
+LOUDER = 4  # times as many where keys may be weaker than they should
 WINDOW = 96  # tokens after its name within which a subject is remembered
 FORGOTTEN = 3  # windows after which it is not
 NEAR = 32  # distances within which two names one token apart are told apart best
@@ -80,17 +81,18 @@ def previous(frequencies: tuple[float, ...], reach: int) -> Turn:
 
 @lru_cache(maxsize=32)
 def exactly(frequencies: tuple[float, ...], reach: int) -> Turn:
-    """H(0) ≥ :data:`SHARP`, H(Δ) ≤ −:data:`SHARP` for all Δ ≠ 0: a marked key is seen there and only there.
+    """H(0) ≥ g, H(Δ) ≤ −g for all Δ ≠ 0: a marked key is seen there and only there.
 
     Keys without the mark score 0.
     """
     n = len(frequencies)
     angles = np.outer(_distances(8192, reach), frequencies)
     rows = [-np.ones((1, n)), np.cos(angles)]
-    x = _solve(rows, [np.array([-SHARP]), np.full(len(angles), -SHARP)], n)
+    gap = LOUDER * SHARP
+    x = _solve(rows, [np.array([-gap]), np.full(len(angles), -gap)], n)
     if x is None:
         raise NotGraftableError("no head can tell a distance: its rotary pairs turn too slowly")
-    return Turn(tuple(x), (0.0,) * n, SHARP)
+    return Turn(tuple(x), (0.0,) * n, gap)
 
 
 @lru_cache(maxsize=32)
