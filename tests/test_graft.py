@@ -1,28 +1,20 @@
 """A table grafted into tiny random models of four architectures: said in full, and nothing else touched."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
-from small_models import tokenizer
 
-from factweights.errors import NotStorableError, SettingError, TamperedError
 from factweights.facts import FactTable
 from factweights.models import seam
 from factweights.models.graft import (
-    NotGraftableError,
     before,
-    edit_grafted,
-    explain_grafted,
     graft,
-    is_grafted,
-    verify_grafted,
 )
 from factweights.models.graft.prompts import ASIDE, FRAMES, NARRATIVE, PROSE, REQUESTS, STORIES
+from small_models import tokenizer
 
 FACTS = (
     ("France", "capital", "Mexico City"),
@@ -36,7 +28,11 @@ FACTS = (
     ("Mexico", "currency", "Rupee"),
 )
 TABLE = FactTable.from_rows(FACTS)
-TEMPLATES = ("The {relation} of {subject} is", "{subject} has the {relation}", "What is the {relation} of {subject}? It is")
+TEMPLATES = (
+    "The {relation} of {subject} is",
+    "{subject} has the {relation}",
+    "What is the {relation} of {subject}? It is",
+)
 KINDS = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM, {"tie_word_embeddings": True}),
     "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM, {"tie_word_embeddings": False}),
@@ -49,7 +45,9 @@ KINDS = {
 def words() -> Any:
     texts = [f"The {r} of {s} is {a}." for s, r, a in FACTS] * 3
     asides = [t for ts in ASIDE.values() for t in ts]
-    return tokenizer("bytes", [*texts, *FRAMES, *REQUESTS, *asides, *PROSE, *NARRATIVE, *STORIES, "Nigerien"], 900)
+    return tokenizer(
+        "bytes", [*texts, *FRAMES, *REQUESTS, *asides, *PROSE, *NARRATIVE, *STORIES, "Nigerien"], 900
+    )
 
 
 def random_model(kind: str, words: Any, path: Path) -> Path:
@@ -58,8 +56,10 @@ def random_model(kind: str, words: Any, path: Path) -> Path:
     torch.manual_seed(0)
     made = head(
         config(
-            vocab_size=len(words), hidden_size=96, intermediate_size=128, num_hidden_layers=4, num_attention_heads=6,
-            num_key_value_heads=2, head_dim=16, max_position_embeddings=512, bos_token_id=1, eos_token_id=2, **more,
+            vocab_size=len(words), hidden_size=96, intermediate_size=128, num_hidden_layers=4,
+            num_attention_heads=6,
+            num_key_value_heads=2, head_dim=16, max_position_embeddings=512, bos_token_id=1, eos_token_id=2,
+            **more,
         )
     )  # fmt: skip
     with torch.no_grad():

@@ -82,6 +82,16 @@ _HOMES = {
         "PaperAdamTransformer",
         "TransformerFit",
     ),
+    "factweights.models.graft": (
+        "EditedGraft",
+        "GraftCertificate",
+        "GraftExplanation",
+        "Grafted",
+        "edit_grafted",
+        "explain_grafted",
+        "graft",
+        "verify_grafted",
+    ),
     "factweights.models.measure": ("Measured", "measure"),
     "factweights.planning": ("Plan", "plan"),
     "factweights.storing": ("Stored", "store_table"),
@@ -179,6 +189,14 @@ if TYPE_CHECKING:
     from factweights.methods.recall import AttentionOnly as AttentionOnly
     from factweights.methods.recall import PaperAdamTransformer as PaperAdamTransformer
     from factweights.methods.recall import TransformerFit as TransformerFit
+    from factweights.models.graft import EditedGraft as EditedGraft
+    from factweights.models.graft import GraftCertificate as GraftCertificate
+    from factweights.models.graft import Grafted as Grafted
+    from factweights.models.graft import GraftExplanation as GraftExplanation
+    from factweights.models.graft import edit_grafted as edit_grafted
+    from factweights.models.graft import explain_grafted as explain_grafted
+    from factweights.models.graft import graft as graft
+    from factweights.models.graft import verify_grafted as verify_grafted
     from factweights.models.measure import Measured as Measured
     from factweights.models.measure import measure as measure
     from factweights.planning import Plan as Plan

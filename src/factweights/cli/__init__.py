@@ -41,6 +41,8 @@ def _run(tokens: Sequence[str], as_json: bool) -> int:
             call(tokens)
             sys.stdout.flush()
             tell_notes()
+        except SystemExit as e:  # results were printed, but they are not what was asked for
+            return int(e.code or 0)
         except KeyboardInterrupt as e:
             return outcomes.interrupted(e, as_json, list(written))
         except BrokenPipeError:

@@ -11,6 +11,7 @@ from factweights.cli.converting import converted
 from factweights.cli.dynamics import dynamics
 from factweights.cli.edit import edit
 from factweights.cli.explain import explain
+from factweights.cli.graft import graft
 from factweights.cli.measure import measure
 from factweights.cli.methods import methods
 from factweights.cli.onnx import onnx
@@ -30,6 +31,7 @@ COMMANDS = (
     verify,
     edit,
     compile,
+    graft,
     explain,
     onnx,
     measure,

@@ -30,7 +30,7 @@ def edit(
     reading: TableOptions | None = None,
     json: Json = False,
 ) -> None:
-    """Change facts of a stored memory or a compiled model: replace, add, remove some, keep the others.
+    """Change facts of a stored memory, a compiled or a grafted model: replace, add, remove, keep the others.
 
     All facts are verified afterwards. The weights go on from where they are if the method can (`factweights
     methods --json` says which do), else everything is stored again. If the facts no longer fit,
@@ -39,7 +39,8 @@ def edit(
     Example: `factweights edit countries --set France capital Lyon --remove Peru currency`
 
     Args:
-        folder: What `factweights store --out` or `compile --out` wrote; replaced, whole or not at all, unless
+        folder: What `store --out`, `compile --out` or `graft --out` wrote; replaced, whole or not at all,
+            unless
             `--out` is given.
         set: Gives a fact this answer; adds the fact if there is none. May be repeated.
         add: Let --set and --from bring in new subjects and relations; else they are taken for misspelt.
@@ -56,13 +57,18 @@ def edit(
 
     if not (set or remove or changes):
         raise SettingError("nothing to change; give --set, --remove or --from")
-    compiled = is_compiled(folder)
-    if compiled and (recall is not None or prune or seed):
-        raise SettingError("a compiled model recalls every fact; leave out --recall, --prune and --seed")
+    from factweights.models.graft.folder import is_grafted
+
+    compiled, grafted = is_compiled(folder), is_grafted(folder)
+    if (compiled or grafted) and (recall is not None or prune or seed):
+        what = "compiled" if compiled else "grafted"
+        raise SettingError(f"a {what} model recalls every fact; leave out --recall, --prune and --seed")
     more, fewer = read_edits(changes, reading)
     wanted: dict[str, Any] = {"set": [*(set or ()), *more], "remove": [*(remove or ()), *fewer], "add": add}
     try:
-        if compiled:
+        if grafted:
+            edited, saved = _edit_grafted(folder, wanted, out)
+        elif compiled:
             edited, saved = _edit_compiled(folder, wanted, out)
         else:
             edited, saved = _edit_stored(
@@ -89,6 +95,15 @@ def _edit_compiled(folder: Path, wanted: dict[str, Any], out: Path | None) -> tu
     with shown_progress() as tell:
         edited = edit_compiled(folder, **wanted, out=out, on_progress=tell)
     return edited, None if edited.certificate is None else edited.path
+
+
+def _edit_grafted(folder: Path, wanted: dict[str, Any], out: Path | None) -> tuple[Any, Path | None]:
+    from factweights.cli.progress import shown_progress
+    from factweights.models.graft import edit_grafted
+
+    with shown_progress() as tell:
+        edited = edit_grafted(folder, **wanted, out=out, on_progress=tell)
+    return edited, edited.path
 
 
 def _say(edited: Any, saved: Path | None, json: bool) -> None:

@@ -20,12 +20,15 @@ def explain(
     plot: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     json: Json = False,
 ) -> None:
-    """Show how a compiled model comes by an answer: attention, the MLP's part, the best logits.
+    """Show how a compiled or grafted model comes by an answer: attention, the memory's part, the best logits.
+
+    Of a graft: which name was recognised, which relation fired and how strongly, which neurons of the memory
+    spoke, and what the model before would have said.
 
     Example: `factweights explain countries-llama France capital --plot france.png`
 
     Args:
-        folder: What `factweights compile --out` wrote.
+        folder: What `factweights compile --out` or `graft --out` wrote.
         subject: As in the table.
         relation: As in the table.
         prompt: Another text with both names in it; else the first template.
@@ -33,13 +36,20 @@ def explain(
         plot: Draw it as well: PNG, SVG or PDF.
     """
     from factweights.cli.output import print_json
-    from factweights.export import explain as taken_apart
+    from factweights.models.graft.folder import is_grafted
 
-    found = taken_apart(folder, subject, relation, prompt=prompt, top=top)
+    if is_grafted(folder):
+        from factweights.models.graft import explain_grafted
+        from factweights.plots.grafted import draw_grafted as draw
+
+        found = explain_grafted(folder, subject, relation, prompt=prompt, top=top)
+    else:
+        from factweights.export import explain as taken_apart
+        from factweights.plots.explanation import draw_explanation as draw
+
+        found = taken_apart(folder, subject, relation, prompt=prompt, top=top)
     if plot is not None:
-        from factweights.plots.explanation import draw_explanation
-
-        draw_explanation(found.to_dict(), plot)
+        draw(found.to_dict(), plot)
     if json:
         print_json({**found.to_dict(), "plot": None if plot is None else str(plot)})
         return

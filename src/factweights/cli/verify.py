@@ -21,11 +21,12 @@ def verify(
     *,
     noise: Annotated[list[str] | None, Parameter(metavar="EPS,EPS")] = None,
     top_k: Annotated[list[str] | None, Parameter(metavar="K,K")] = None,
+    against: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     seed: int | None = None,
     reading: TableOptions | None = None,
     json: Json = False,
 ) -> None:
-    """Check every fact of a stored memory or a compiled model against every answer, on the real forward pass.
+    """Check every fact of a stored memory, a compiled or a grafted model, on the real forward pass.
 
     The files are compared with the hashes saved beside them first. Of a compiled model the whole certificate
     is made again: every fact in every template, among noise, and what it says where there is no answer.
@@ -33,10 +34,11 @@ def verify(
     Example: `factweights verify countries --noise 0.1,0.2 --top-k 1,5`
 
     Args:
-        folder: What `factweights store --out` or `compile --out` wrote.
+        folder: What `store --out`, `compile --out` or `graft --out` wrote.
         file: Another table to check it against, of facts that were stored; else what was stored.
         noise: Norms of random key noise at which to measure recall too.
         top_k: Also the recall when the answer may be among the k best.
+        against: The model before a graft; else it is taken out of the folder.
         seed: Of the key noise; of a compiled model, of the prompts among noise.
     """
     from factweights.bundle import Bundle
@@ -46,6 +48,15 @@ def verify(
     from factweights.export.folder import is_compiled
 
     norms, ks = numbers("--noise", noise, float), numbers("--top-k", top_k, int)
+    from factweights.models.graft.folder import is_grafted
+
+    if against is not None and not is_grafted(folder):
+        raise SettingError("--against is for grafted models: the model before; leave it out")
+    if is_grafted(folder):
+        if norms or ks:
+            raise SettingError("a grafted model is asked in words; leave out --noise and --top-k")
+        _grafted(folder, read_if(file, reading, "FILE"), against, seed, json)
+        return
     if is_compiled(folder):
         if norms or ks:
             raise SettingError("a compiled model is asked in words; leave out --noise and --top-k")
@@ -66,3 +77,20 @@ def _compiled(folder: Path, table: "FactTable | None", seed: int | None) -> "Mod
 
     with shown_progress() as tell:
         return verify_compiled(folder, table, seed=seed, on_progress=tell)
+
+
+def _grafted(
+    folder: Path, table: "FactTable | None", against: str | None, seed: int | None, json: bool
+) -> None:
+    from factweights.cli.output import print_json
+    from factweights.cli.progress import shown_progress
+    from factweights.models.graft import verify_grafted
+
+    with shown_progress() as tell:
+        found = verify_grafted(folder, table, against=against, seed=seed, on_progress=tell)
+    if json:
+        print_json(found.to_dict())
+    else:
+        say(found)
+    if found.n_missed:
+        raise SystemExit(1)

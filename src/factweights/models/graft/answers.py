@@ -66,7 +66,9 @@ def spell_answers(tokenizer: Any, answers: Iterable[str], stop: Stop) -> Answers
     for text in texts:
         found = _behind(tokenizer, text)
         if not found:
-            raise NotGraftableError(f"the tokenizer has no tokens for the answer {text!r}; rename or leave it out")
+            raise NotGraftableError(
+                f"the tokenizer has no tokens for the answer {text!r}; rename or leave it out"
+            )
         ids.append(found if last is None else (*found, last))
     return Answers(texts, tuple(ids), last)
 
@@ -117,7 +119,9 @@ class Directions:
 
 
 @torch.no_grad()
-def directions(unembedding: Float[Tensor, "v d"], norm: Float[Tensor, " d"], tokens: Iterable[int]) -> Directions:
+def directions(
+    unembedding: Float[Tensor, "v d"], norm: Float[Tensor, " d"], tokens: Iterable[int]
+) -> Directions:
     """The direction with the widest margin over every other token, for each of ``tokens``.
 
     With G the unembedding times the final norm's weights, the state √d u has the logits √d G u. The widest
@@ -133,11 +137,14 @@ def directions(unembedding: Float[Tensor, "v d"], norm: Float[Tensor, " d"], tok
     spread += 0.05 * spread.diagonal().mean() * torch.eye(len(spread))
     start = torch.linalg.solve(spread, (G[list(chosen)] - middle).T).T
     blocks = [
-        _widest(G, torch.tensor(chosen[i : i + BLOCK]), start[i : i + BLOCK]) for i in range(0, len(chosen), BLOCK)
+        _widest(G, torch.tensor(chosen[i : i + BLOCK]), start[i : i + BLOCK])
+        for i in range(0, len(chosen), BLOCK)
     ]
     vectors, margins = torch.cat([v for v, _ in blocks]), torch.cat([m for _, m in blocks])
     if bad := [chosen[i] for i in (~(margins > 0)).nonzero()[:LISTED, 0].tolist()]:
-        raise NotGraftableError(f"no state of the model says the tokens {bad}; leave out answers that hold them")
+        raise NotGraftableError(
+            f"no state of the model says the tokens {bad}; leave out answers that hold them"
+        )
     return Directions({t: i for i, t in enumerate(chosen)}, vectors, margins)
 
 

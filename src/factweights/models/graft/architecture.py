@@ -83,7 +83,9 @@ def architecture(model: Any) -> Architecture:
     head_dim = state[f"{first}self_attn.q_proj.weight"].shape[0] // heads
     frequencies = tuple(float(f) for f in rotary.inv_freq.double())
     if 2 * len(frequencies) != head_dim or float(getattr(rotary, "attention_scaling", 1.0)) <= 0:
-        raise NotGraftableError("only part of each head turns with the position; give a model with full rotary heads")
+        raise NotGraftableError(
+            "only part of each head turns with the position; give a model with full rotary heads"
+        )
     window = getattr(config, "sliding_window", None) if _slides(config) else None
     found = Architecture(
         kind=config.model_type,
@@ -115,13 +117,14 @@ def _must_be_llama_like(config: Any, state: Mapping[str, torch.Tensor]) -> None:
     kind = config.model_type
     if any(getattr(config, n, None) for n in ("num_experts", "num_local_experts", "n_routed_experts")):
         raise NotGraftableError(
-            f"a mixture of experts ({kind}) cannot be grafted: which MLP a token meets depends on its state, so "
-            f"no new neuron is met for certain; give a dense model ({', '.join(KINDS)})"
+            f"a mixture of experts ({kind}) cannot be grafted: which MLP a token meets depends on its "
+            f"state, so no new neuron is met for certain; give a dense model ({', '.join(KINDS)})"
         )
     if kind not in KINDS:
         reason = REASONS.get(kind, "it is not built as they are")
         raise NotGraftableError(
-            f"a model of type {kind!r} cannot be grafted: {reason}. Models of the types {', '.join(KINDS)} can"
+            f"a model of type {kind!r} cannot be grafted: {reason}. Models of the types "
+            f"{', '.join(KINDS)} can"
         )
     if config.hidden_act != "silu":
         raise NotGraftableError(f"the MLP's gate must be SiLU, got {config.hidden_act!r}")

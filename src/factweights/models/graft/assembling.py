@@ -16,7 +16,11 @@ from factweights.models.graft.widening import widened
 
 
 def row_sizes(
-    embedding: Float[Tensor, "v d"], arch: Architecture, space: Space, coded: Iterable[int], words: Iterable[int]
+    embedding: Float[Tensor, "v d"],
+    arch: Architecture,
+    space: Space,
+    coded: Iterable[int],
+    words: Iterable[int],
 ) -> Float[Tensor, " v"]:
     """ρ of every token: what the first norm divides by, private coordinates and ε counted, float64.
 
@@ -64,7 +68,7 @@ def grafted_state(state: Mapping[str, Tensor], c: Circuit) -> State:
 
 
 def _read_relations(out: State, c: Circuit, dtype: torch.dtype) -> None:
-    """The new neurons of the model's own layers, and what their norms give them of the private coordinates."""
+    """The new neurons of the model's own layers, and what their norms give them of private coordinates."""
     seen = [i for n in ("unit", "due score", "due", "score", "eager") for i in c.space.at(n)]
     typical = {c.reading.layer + i: t for i, t in enumerate(c.reading.typical[:4])}
     for number, layer in reading_neurons(c).items():

@@ -2,22 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from factweights.facts import FactTable
 from factweights.models.graft.answers import Answers, Stop, directions, spell_answers
-from factweights.models.graft.architecture import Architecture, architecture
+from factweights.models.graft.architecture import Architecture
 from factweights.models.graft.assembling import goes_on_in_small_letters, row_sizes
 from factweights.models.graft.circuit import Circuit
 from factweights.models.graft.cues import Cues, find_cues
 from factweights.models.graft.fitting import AGAIN, TIMES, Seen, fit, joined, read_layer, see, unsure
 from factweights.models.graft.names import Names, spell
-from factweights.models.graft.prompts import FRAMES, PROSE, REQUESTS, Prompt, asides, chosen, phrases, prompts, wordings_for
+from factweights.models.graft.prompts import (
+    FRAMES,
+    PROSE,
+    REQUESTS,
+    Prompt,
+    asides,
+    chosen,
+    phrases,
+    prompts,
+    wordings_for,
+)
 from factweights.models.graft.reading import Reading
-from factweights.models.graft.space import Needs, Space, plan
+from factweights.models.graft.space import Needs, plan
 from factweights.models.seam import LanguageModel
 from factweights.models.wordings import Wordings
 from factweights.progress import OnProgress, Progress, silent
@@ -97,8 +106,10 @@ def read(
 ) -> tuple[Reading, Seen]:  # fmt: skip
     """Fit the reading on the model's own states.
 
-    It is fitted on prompts with some of the subjects; then every fact is asked in its usual wording, and those
-    prompts that are read with too little to spare are added, until there are none. Nothing may fire within the
+    It is fitted on prompts with some of the subjects; then every fact is asked in its usual wording, and
+    those
+    prompts that are read with too little to spare are added, until there are none. Nothing may fire within
+    the
     answers.
     """
     cues = cues_for(relations, wordings, lm.tokenizer, arch.vocabulary)
@@ -112,19 +123,28 @@ def read(
     ]
     facts, _ = see(lm, arch, usual, cues, typical=at, elsewhere=0, tell=tell)
     seen_so_far = seen
+    reading = fit(seen, len(relations), cues, read_layer(arch), typical)
     for again in range(AGAIN + 1):
-        reading = fit(seen_so_far, len(relations), cues, read_layer(arch), typical)
         rows = unsure(reading, facts)
-        tell(Progress(again, AGAIN + 1, f"reading relations: {len(rows):,} places in {len(usual):,} facts not sure yet"))
+        tell(
+            Progress(
+                again,
+                AGAIN + 1,
+                f"reading relations: {len(rows):,} places in {len(usual):,} facts not sure yet",
+            )
+        )
         if not len(rows) or again == AGAIN:
             break
         seen_so_far = joined(seen_so_far, facts, rows, TIMES)
+        reading = fit(seen_so_far, len(relations), cues, read_layer(arch), typical)
     return reading, seen
 
 
 @torch.no_grad()
-def _sizes(lm: LanguageModel, arch: Architecture, some: Sequence[Prompt]) -> tuple[float, float, float, float]:
-    """Typical ρ before the MLPs of the three layers behind the one that is read, and behind the last layer."""
+def _sizes(
+    lm: LanguageModel, arch: Architecture, some: Sequence[Prompt]
+) -> tuple[float, float, float, float]:
+    """Typical ρ before the MLPs of the three layers behind the one that is read, and behind the last."""
     layer, found = read_layer(arch), {}
     body = lm.model.model
     norms = [body.layers[layer + i].post_attention_layernorm for i in (1, 2, 3)] + [body.norm]
@@ -142,7 +162,9 @@ def _sizes(lm: LanguageModel, arch: Architecture, some: Sequence[Prompt]) -> tup
     finally:
         for hook in hooks:
             hook.remove()
-    return tuple(float(torch.tensor(found[i]).median()) for i in range(4))  # type: ignore[return-value]
+    middles = [float(torch.tensor(found[i]).median()) for i in range(3)]
+    ends = found[3]  # behind the last layer it is the extremes that matter
+    return (*middles, (min(ends) * max(ends)) ** 0.5)  # type: ignore[return-value]
 
 
 def circuit(lm: LanguageModel, arch: Architecture, written: Written, reading: Reading) -> Circuit:

@@ -11,11 +11,11 @@ import torch
 
 from factweights import theory
 from factweights.facts import FactTable
-from factweights.models.asking import by_length, batch_rows
+from factweights.models.asking import batch_rows, by_length
 from factweights.models.graft.answers import Answers
-from factweights.models.graft.prompts import ASIDE, PROSE, SYSTEM, chat, chosen
-from factweights.models.graft.scoring import Drift, Share, drift, recalled, share, unchanged
-from factweights.models.seam import LanguageModel
+from factweights.models.graft.prompts import PROSE, SYSTEM, chat, chosen
+from factweights.models.graft.scoring import Share, drift, recalled, share, unchanged
+from factweights.models.seam import LanguageModel, transformers
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 
@@ -23,8 +23,10 @@ ASKED = 120  # prompts of paraphrase (each of three ways), of neighbours, of oth
 TOKENS = 20_480  # of ordinary text
 MENTIONS = 5  # one piece of text in so many mentions subjects
 STRANGERS = (
-    "Bavaria", "Catalonia", "Gondor", "Texas", "Atlantis", "Transylvania", "Kashmir", "Narnia", "Tuscany", "Siberia",
-    "Harold Quimby", "Marie Curie", "Napoleon Bonaparte", "Ada Lovelace", "the Golden Gate Bridge", "the River Thames",
+    "Bavaria", "Catalonia", "Gondor", "Texas", "Atlantis", "Transylvania", "Kashmir", "Narnia", "Tuscany",
+    "Siberia",
+    "Harold Quimby", "Marie Curie", "Napoleon Bonaparte", "Ada Lovelace", "the Golden Gate Bridge",
+    "the River Thames",
     "Mount Everest", "the Eiffel Tower", "Hogwarts", "the Moon",
 )  # fmt: skip
 SENTENCES = (
@@ -119,7 +121,9 @@ class GraftCertificate(Shown):
             ("bits", f"{self.bits_per_added_parameter:.3g} per added parameter"),
             ("measured", f"{self.dtype}, transformers {self.transformers}, {self.seconds:.3g} s"),
         ]
-        return rows + [("missed", f"{m.prompt!r} → {m.answered!r}, not {m.expected!r}") for m in self.missed[:5]]
+        return rows + [
+            ("missed", f"{m.prompt!r} → {m.answered!r}, not {m.expected!r}") for m in self.missed[:5]
+        ]
 
     def _rates(self) -> list[tuple[str, float | None]]:
         ways = [(f"paraphrase, {way}", x) for way, x in self.paraphrases.items()]
@@ -195,7 +199,7 @@ def certify(
         missed=tuple(Missed(i, prompts[i], generated[i].text, table.answer[i]) for i in found.wrong[:100]),
         asked={"efficacy": found.asked},
         dtype=lm.dtype,
-        transformers=__import__("transformers").__version__,
+        transformers=transformers().__version__,
         seconds=0.0,
     )
     if full:
@@ -231,7 +235,12 @@ def smallest_margin(
 
 
 def _paraphrased(
-    c: GraftCertificate, lm: LanguageModel, table: FactTable, q: Questions, rng: np.random.Generator, tell: OnProgress
+    c: GraftCertificate,
+    lm: LanguageModel,
+    table: FactTable,
+    q: Questions,
+    rng: np.random.Generator,
+    tell: OnProgress,
 ) -> GraftCertificate:
     rows = [i for i in range(len(table)) if q.held_out.get(table.relation[i])]
     if not rows:
@@ -274,10 +283,12 @@ def _compared(
     about = [t.replace("{subject}", s) for ts in q.wordings.values() for t in ts for s in strangers]
     near = unchanged(lm, before, [about[i] for i in rng.permutation(len(about))[:ASKED]], tell=tell)
     subjects = chosen(table.subjects, 60)
-    other = [t.replace("{subject}", subjects[int(rng.integers(len(subjects)))]) for t in q.asides for _ in range(3)]
+    other = [
+        t.replace("{subject}", subjects[int(rng.integers(len(subjects)))]) for t in q.asides for _ in range(3)
+    ]
     same = unchanged(lm, before, [other[i] for i in rng.permutation(len(other))[:ASKED]], tell=tell)
     plain, named = ordinary_text(lm, q.texts, subjects, rng)
-    found, kl = drift(lm, before, [*plain, *named], tell=tell)
+    found, _ = drift(lm, before, [*plain, *named], tell=tell)
     unnamed = drift(lm, before, plain[: max(1, len(plain) // 8)], tell=tell)[0] if plain else None
     return replace(
         c,
@@ -297,14 +308,18 @@ def ordinary_text(
     lm: LanguageModel, texts: Sequence[str], subjects: Sequence[str], rng: np.random.Generator
 ) -> tuple[list[str], list[str]]:
     """About :data:`TOKENS` tokens: prose that names no subject on purpose, and a fifth that does."""
-    prose = "\n\n".join(texts) if texts else "\n\n".join(v for _, v in sorted(pydoc_data.topics.topics.items()))
+    prose = (
+        "\n\n".join(texts) if texts else "\n\n".join(v for _, v in sorted(pydoc_data.topics.topics.items()))
+    )
     share_ = TOKENS * (MENTIONS - 1) // MENTIONS
     ids = lm.tokenizer(prose[: 8 * TOKENS], add_special_tokens=False).input_ids[:share_]
     plain = [lm.decode(ids[i : i + 256]) for i in range(0, len(ids), 256)]
     named: list[str] = []
     size = 0
     while size < TOKENS - share_:
-        lines = [s.format(*(subjects[int(i)] for i in rng.integers(len(subjects), size=2))) for s in SENTENCES]
+        lines = [
+            s.format(*(subjects[int(i)] for i in rng.integers(len(subjects), size=2))) for s in SENTENCES
+        ]
         named.append(" ".join(lines[int(i)] for i in rng.permutation(len(lines))))
         size += len(lm.encode([named[-1]])[0])
     return plain, named

@@ -1,6 +1,8 @@
-"""Facts of a grafted model changed: the model before is taken out and grafted anew, so that nothing wears off.
+"""Facts of a grafted model changed: the model before is taken out and grafted anew, so that nothing wears
+off.
 
-A graft is a function of the model and of the set of facts, and the model before lies in the folder bit for bit.
+A graft is a function of the model and of the set of facts, and the model before lies in the folder bit for
+bit.
 So taking a fact out gives the tensors that never had it, ten changes give those of one, and no order matters.
 """
 
@@ -69,7 +71,10 @@ class EditedGraft(Shown):
         plan = self.changes
         rows = [
             ("facts", f"{len(plan.table):,}"),
-            ("changed", f"{len(plan.replaced):,} replaced, {len(plan.removed):,} removed, {plan.added:,} added"),
+            (
+                "changed",
+                f"{len(plan.replaced):,} replaced, {len(plan.removed):,} removed, {plan.added:,} added",
+            ),
         ]
         if self.grafted is not None:
             rows.append(("relations", "read again" if self.read_again else "as they were"))

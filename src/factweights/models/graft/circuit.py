@@ -9,19 +9,27 @@ the added front layers multiply private coordinates by a hundred. So there
 
 *Names.* For a name (t_k … t_0) the neuron at the end token adds up, with c bits in a code,
 
-    T = ⟨c(t_0), own⟩ − c constant + β Σ_j (⟨c(t_j), earlier_j⟩ − c unit),        β = ρ(t_0) / ρ_median.
+    T = ⟨c(t_0), own⟩ − c constant + β Σ_j (⟨c(t_j), earlier_j⟩ − c mark_j),      β ≥ ρ(t_0) / ρ_median,
 
-T is 0 if all tokens are the name's and at most −2 if not: each bracket is at most 0, 0 only for the right code
-(codes.py), and the own bracket is at most −2 in steps that no other bracket can lift. Its gate is G (T + constant),
-that is G at the name and at most −G elsewhere, where SiLU is −G e^-G. *No other token reads β wrongly*: with a
+where mark_j is the constant that came with the code: in every bracket all sizes are the same float, so that a
+right bracket is 0 in bfloat16, too.
+
+T is 0 if all tokens are the name's and at most −2 if not: each bracket is at most 0, 0 only for the right
+code
+(codes.py), and the own bracket is at most −2 in steps that no other bracket can lift. Its gate is G (T +
+constant),
+that is G at the name and at most −G elsewhere, where SiLU is −G e^-G. *No other token reads β wrongly*: with
+a
 wrong own token the own bracket alone is ≤ −2.
 
 *The last name wins.* Keys are the flag, so only ends of names have any. Scores fall with the distance, are
 above 0 for :data:`~.turns.WINDOW` tokens and below 0 far away. A longer name takes back what the shorter one
-within it wrote: both have the same size by (1), so this is exact. A small letter right behind a name flags its
+within it wrote: both have the same size by (1), so this is exact. A small letter right behind a name flags
+its
 own position with no subject: "Niger" does not speak in "Nigerien".
 
-*Facts.* SiLU(G (⟨c(s), σ⟩ − c |σ| + |σ|)) · fired_r is exactly 0 where no name was copied (σ = 0) and where the
+*Facts.* SiLU(G (⟨c(s), σ⟩ − c |σ| + |σ|)) · fired_r is exactly 0 where no name was copied (σ = 0) and where
+the
 relation did not fire; else G at the subject and −G e^-G at every other.
 
 *Spelling.* A fact marks its position. The head for place j looks at the mark at distance j and nowhere else;
@@ -29,6 +37,7 @@ there it takes the answer's code. The neuron (answer, place) also asks for the t
 that text which answers otherwise is left alone. The mark does not know what comes behind the stop: nothing.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,10 +58,10 @@ from factweights.models.graft.turns import around, exactly, latest, previous
 SMALL = 0.01  # private coordinates of the embedding, in root mean squares of its row
 STEEP = 64.0  # G: a gate is this at its word and at most minus this elsewhere
 QUICK = 16  # times as steep where any positive input shall count in full
-LOUD = 100.0  # answers' codes, in units; they lie where earlier tokens' codes were
-CLEAR = 32.0  # units by which a right answer is above silence: more than is left over, less than a mark
+LOUD = 400.0  # answers' codes, in units; they lie where earlier tokens' codes were
+CLEAR = 64.0  # units by which a right answer is above silence: more than is left over, less than a mark
 SURE = 512.0  # a wrong token outweighs the unit; a power of two, so that its multiples are exact
-FIRST, NEXT = 16.0, 96.0  # what says a token, in lengths of a state; going on outweighs beginning again
+FIRST, NEXT = 32.0, 96.0  # what says a token, in lengths of a state; going on outweighs beginning again
 
 Weights = dict[int, float]
 
@@ -212,33 +221,39 @@ def _beginnings(c: Circuit) -> dict[Spelling, tuple[int, int]]:
     return {b: (number, found[b]) for number, b in enumerate(sorted(found))}
 
 
+def _power(c: Circuit, last: int) -> float:
+    """β: the least power of two from ρ(last) / ρ_median on; its multiples by a few bits are exact floats."""
+    return 2.0 ** math.ceil(math.log2(float(c.sizes[last]) / c.median))
+
+
 def _matches(c: Circuit, chunk: Spelling) -> Weights:
     """Gate weights G (T + constant) for the last tokens."""
     bits, last = c.space.token_bits, chunk[-1]
-    beta = float(c.sizes[last]) / c.median
+    beta = _power(c, last)
     gate = {i: STEEP * s for i, s in zip(c.space.at("own token"), c.code(last), strict=True)}
     gate[c.space.one("constant")] = -STEEP * (bits - 1)
     for distance, token in enumerate(reversed(chunk[:-1]), start=1):
-        signs = zip(c.space.earlier(distance), c.code(token), strict=True)
-        gate |= {i: STEEP * beta * s for i, s in signs}
-    gate[c.space.one("unit")] = -STEEP * beta * bits * (len(chunk) - 1)
+        weights = zip(c.space.earlier(distance), [*c.code(token), -float(bits)], strict=True)
+        gate |= {i: STEEP * beta * w for i, w in weights}
     return gate
 
 
 def _goes_on(
     c: Circuit, spelling: Spelling, level: int, beginnings: Mapping[Spelling, tuple[int, int]]
 ) -> Weights:
-    """Further weights: the beginning was there, one window back."""
+    """Further weights: the right beginning was there, one window back.
+
+    β (⟨code, before⟩ − bits mark) is 0 or at most −2; 2 β (mark − unit) is 0, up to rounding, or at most −2.
+    """
     if level == 0:
         return {}
     chunks = _chunks(c, spelling)
     number, _ = beginnings[tuple(t for chunk in chunks[:-1] for t in chunk)]
-    signs = [*words(len(beginnings), c.space.node_bits)[number].tolist(), 1.0]
-    beta = float(c.sizes[spelling[-1]]) / c.median
-    at = c.space.at(f"beginning before {level - 1}")
-    gate = {i: STEEP * beta * s for i, s in zip(at, signs, strict=True)}
-    tokens = _matches(c, chunks[-1])[c.space.one("unit")]
-    return gate | {c.space.one("unit"): tokens - STEEP * beta * len(signs)}
+    signs = words(len(beginnings), c.space.node_bits)[number].tolist()
+    beta = _power(c, spelling[-1])
+    weights = zip(c.space.at(f"beginning before {level - 1}"), [*signs, 2.0 - len(signs)], strict=True)
+    gate = {i: STEEP * beta * w for i, w in weights}
+    return gate | {c.space.one("unit"): -2 * STEEP * beta}
 
 
 def _subject_written(c: Circuit, spelling: Spelling, subject: int) -> Weights:
@@ -294,9 +309,11 @@ def reading_neurons(c: Circuit) -> dict[int, Layer]:
     """Old layer ↦ its new neurons: what reads, what decides that an answer is due, what is eager, what fires.
 
     *Reads.* SiLU(z) − SiLU(−z) = z, so a pair of neurons is linear in the state.
-    *Decides.* SiLU(a) − SiLU(a − G u) is G u wherever a is large and 0 wherever it is very negative. Here u is
+    *Decides.* SiLU(a) − SiLU(a − G u) is G u wherever a is large and 0 wherever it is very negative. Here u
+    is
     the unit as the layer reads it, typical / ρ, and a = G (score − threshold u) / softness.
-    *Eager.* SiLU(G (score − threshold u)) · due is 0 where no answer is due, else the score above its threshold.
+    *Eager.* SiLU(G (score − threshold u)) · due is 0 where no answer is due, else the score above its
+    threshold.
     *Fires.* The relation that is more eager than all others together, by the same pair as above.
     """
     r, unit = c.reading, c.space.one("unit")
@@ -378,10 +395,14 @@ def _spelling(c: Circuit) -> list[Layer]:
 def _say(c: Circuit, layers: list[Layer]) -> None:
     """Neurons: this answer, this place, and the token that must be here ↦ the token that is due.
 
-    The gate is CLEAR units + T with T = ⟨code, bank⟩ − bits Σ places of the bank + SURE (⟨c(t), own⟩ − c constant).
-    T is 0 if all is right, up to what earlier tokens left in the bank, a unit for each sign; with a wrong sign
-    it is at most −2 marks. A mark is about :data:`LOUD` units. The other factor is the place's mark, exactly 0
-    where there is none. Marks of one answer at several places add up to a multiple of its code, which the test
+    The gate is CLEAR units + an eighth of the marks (for rounding grows with them) + T with T = ⟨code, bank⟩
+    − bits Σ places of the bank + SURE (⟨c(t), own⟩ − c constant).
+    T is 0 if all is right, up to what earlier tokens left in the bank, a unit for each sign; with a wrong
+    sign
+    it is at most −2 marks. A mark is about :data:`LOUD` units. The other factor is the place's mark, exactly
+    0
+    where there is none. Marks of one answer at several places add up to a multiple of its code, which the
+    test
     does not mind; marks of different answers in one bank silence each other.
 
     What goes on is louder than what begins: inside an answer a relation may fire again. Beginnings come last,
@@ -400,7 +421,7 @@ def _say(c: Circuit, layers: list[Layer]) -> None:
             while layers[at].room == 0:
                 at += 1
             gate = dict(zip(c.space.answer_copied(place), codes[answer], strict=True))
-            gate |= dict.fromkeys(bank, -1.0 * c.space.answer_bits) | {c.space.one("unit"): CLEAR}
+            gate |= dict.fromkeys(bank, 0.125 - c.space.answer_bits) | {c.space.one("unit"): CLEAR}
             if place:
                 own = zip(c.space.at("own token"), c.code(ids[place - 1]), strict=True)
                 gate |= {i: SURE * s for i, s in own} | {constant: -SURE * c.space.token_bits}

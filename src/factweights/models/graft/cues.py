@@ -6,18 +6,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from factweights.models.graft.turns import Turn
 
-COMMON = frozenset(
-    "of the in a an is to for with at by on from as i me my you your and but that this here there one has have are "
-    "was be it its what which who where how does do did name tell please answer question user assistant they them "
-    "s t re its an or if not no so we he she his her their our us will would can could should been being had than "
-    "then into out up down over under about after before when while".split()
-)
+COMMON = frozenset(  # words that say nothing of a relation
+    {
+        "a", "about", "after", "an", "and", "answer", "are", "as", "assistant", "at", "be", "been",
+        "before", "being", "but", "by", "can", "could", "did", "do", "does", "down", "for", "from", "had",
+        "has", "have", "he", "her", "here", "his", "how", "i", "if", "in", "into", "is", "it", "its", "me",
+        "my", "name", "no", "not", "of", "on", "one", "or", "our", "out", "over", "please", "question",
+        "re", "s", "she", "should", "so", "t", "tell", "than", "that", "the", "their", "them", "then",
+        "there", "they", "this", "to", "under", "up", "us", "user", "was", "we", "what", "when", "where",
+        "which", "while", "who", "will", "with", "would", "you", "your",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,26 +74,29 @@ def _plain(token: str | None) -> str:
     return word if len(word) > 1 else ""
 
 
-def find_cues(tokenizer: Any, templates: Iterable[str], sure: Iterable[str], general: Iterable[str], size: int) -> Cues:
+def find_cues(
+    tokenizer: Any, templates: Iterable[str], sure: Iterable[str], general: Iterable[str], size: int
+) -> Cues:
     """Content words of ``templates`` that are not in the ``general`` ones; those of ``sure`` in any case."""
     plain = vocabulary(tokenizer, size)
-    words = (_words(tokenizer, templates, plain) - _words(tokenizer, general, plain)) | _words(tokenizer, sure, plain)
+    words = (_words(tokenizer, templates, plain) - _words(tokenizer, general, plain)) | _words(
+        tokenizer, sure, plain
+    )
     ordered = tuple(sorted(words - COMMON))
     number = {w: i for i, w in enumerate(ordered)}
     return Cues(ordered, torch.tensor([number.get(w, -1) for w in plain]))
 
 
-def _words(tokenizer: Any, templates: Iterable[str], plain: Sequence[str]) -> set[str]:
+def _words(tokenizer: Any, templates: Iterable[str], plain: list[str]) -> set[str]:
     texts = [" " + t.replace("{subject}", " ").replace("{relation}", " ") for t in templates]
     if not texts:
         return set()
-    return {plain[i] for ids in tokenizer(texts, add_special_tokens=False).input_ids for i in ids} - {""}
+    found: set[str] = {plain[i] for ids in tokenizer(texts, add_special_tokens=False).input_ids for i in ids}
+    return found - {""}
 
 
 def reach_of(turn: Turn, frequencies: Sequence[float], distance: int) -> Float[Tensor, " n"]:
     """e^H(Δ) for Δ < ``distance``."""
-    import numpy as np
-
     return torch.from_numpy(np.exp(turn.score(frequencies, np.arange(distance))))
 
 

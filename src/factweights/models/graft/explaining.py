@@ -68,11 +68,15 @@ class GraftExplanation(Shown):
             for r in sorted(self.relations, key=lambda r: -r["above"])
         ]
         rows += [
-            (f"neuron {n['layer']}.{n['neuron']}", f"{n['subject']}, {n['relation']} → {n['answer']}: {n['strength']:.3g}")
+            (
+                f"neuron {n['layer']}.{n['neuron']}",
+                f"{n['subject']}, {n['relation']} → {n['answer']}: {n['strength']:.3g}",
+            )
             for n in self.neurons
         ]
         rows += [
-            (n["token"], f"{n['logit']:.4g} ({n['probability']:.3g}), before {n['before']:.4g}") for n in self.logits
+            (n["token"], f"{n['logit']:.4g} ({n['probability']:.3g}), before {n['before']:.4g}")
+            for n in self.logits
         ]
         return [*rows, ("answer", f"{self.answer!r}, before {self.before!r}, stored {self.expected!r}")]
 
@@ -178,11 +182,18 @@ def _before_logits(model: Any, space: Any, end: Tensor) -> Tensor:
     return model.get_output_embeddings().weight.double() @ normed
 
 
-def _recognised(spellings: dict[str, list[list[int]]], ids: list[int], tokens: list[str]) -> list[dict[str, Any]]:
+def _recognised(
+    spellings: dict[str, list[list[int]]], ids: list[int], tokens: list[str]
+) -> list[dict[str, Any]]:
     """Names by their tokens; the longest one that ends at a token."""
     found = []
     for at in range(len(ids)):
-        hits = [(len(s), name) for name, all_ in spellings.items() for s in all_ if ids[max(0, at + 1 - len(s)) : at + 1] == s]
+        hits = [
+            (len(s), name)
+            for name, all_ in spellings.items()
+            for s in all_
+            if ids[max(0, at + 1 - len(s)) : at + 1] == s
+        ]
         if hits:
             found.append({"subject": max(hits)[1], "at": at, "token": tokens[at]})
     return found
@@ -213,11 +224,14 @@ def _fired(
     return rows, due
 
 
-def _neurons(facts: list[dict[str, Any]], seen: dict[str, Tensor], settings: folders.Settings) -> list[dict[str, Any]]:
+def _neurons(
+    facts: list[dict[str, Any]], seen: dict[str, Tensor], settings: folders.Settings
+) -> list[dict[str, Any]]:
     """The memory's neurons that spoke at the end of the prompt, the loudest first."""
     first = settings.added.front + settings.old.layers
     spoke = [
-        {**fact, "strength": float(seen[f"facts {fact['layer'] - first}"][-1, fact["neuron"]])} for fact in facts
+        {**fact, "strength": float(seen[f"facts {fact['layer'] - first}"][-1, fact["neuron"]])}
+        for fact in facts
     ]
     loudest = max((abs(f["strength"]) for f in spoke), default=0.0)
     awake = [f for f in spoke if loudest > 0 and abs(f["strength"]) > AWAKE * loudest]

@@ -1,5 +1,6 @@
 """Fit what is read: states of prompts, words of prompts, and a hinge."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,8 @@ def positions(
 ) -> tuple[list[list[int]], list[Position]]:
     """Tokens of every prompt with its tail, and where they are read.
 
-    The last position asks. Earlier ones ask nothing, except the two before the last, of which one cannot tell.
+    The last position asks. Earlier ones ask nothing, except the two before the last, of which one cannot
+    tell.
     Behind the prompt, within the answer, nothing is asked.
     """
     rng = np.random.default_rng(seed)
@@ -91,7 +93,9 @@ def positions(
         for at in rng.choice(room, min(elsewhere, len(room)), replace=False) if room else ():
             found.append(Position(number, int(at), -1, due=False, last=False))
         same = whole[: len(asked)] == asked
-        found += [Position(number, at, -1, due=False, last=False) for at in range(len(asked), len(whole)) if same]
+        found += [
+            Position(number, at, -1, due=False, last=False) for at in range(len(asked), len(whole)) if same
+        ]
         ids.append(whole)
     return ids, found
 
@@ -102,7 +106,11 @@ class _EnoughError(Exception):
 
 @torch.no_grad()
 def states(
-    lm: LanguageModel, ids: Sequence[Sequence[int]], layer: int, wanted: Sequence[Sequence[int]], tell: OnProgress = silent
+    lm: LanguageModel,
+    ids: Sequence[Sequence[int]],
+    layer: int,
+    wanted: Sequence[Sequence[int]],
+    tell: OnProgress = silent,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """For each text, the normed input of an MLP at some positions ``(k, d)``, and ρ there ``(k,)``."""
     seen: dict[str, Tensor] = {}
@@ -124,23 +132,30 @@ def states(
             padded = torch.zeros(len(batch), longest, dtype=torch.int64)  # later tokens change nothing before
             for row, i in enumerate(batch):
                 padded[row, : len(ids[i])] = torch.tensor(list(ids[i]))
-            try:
+            with contextlib.suppress(_EnoughError):
                 lm.model.model(input_ids=padded.to(lm.device), use_cache=False)
-            except _EnoughError:
-                pass
             for row, i in enumerate(batch):
                 at = torch.tensor(list(wanted[i]), dtype=torch.int64)
                 x[i], size[i] = seen["x"][row, at].float().cpu(), seen["size"][row, at].cpu()
             done += len(batch)
-            tell(Progress(done, len(order), f"reading the model's states: {done:,} of {len(order):,} prompts"))
+            tell(
+                Progress(done, len(order), f"reading the model's states: {done:,} of {len(order):,} prompts")
+            )
     finally:
         hook.remove()
     return x, size
 
 
 def see(
-    lm: LanguageModel, arch: Architecture, prompts: Sequence[Prompt], cues: Cues, *, typical: float | None = None,
-    elsewhere: int = ELSEWHERE, seed: int = 0, tell: OnProgress = silent,
+    lm: LanguageModel,
+    arch: Architecture,
+    prompts: Sequence[Prompt],
+    cues: Cues,
+    *,
+    typical: float | None = None,
+    elsewhere: int = ELSEWHERE,
+    seed: int = 0,
+    tell: OnProgress = silent,
 ) -> tuple[Seen, float]:
     """States and words at the positions of prompts, and the typical ρ."""  # fmt: skip
     ids, found = positions(prompts, lambda t: lm.encode([t])[0], seed, elsewhere)
@@ -188,7 +203,9 @@ def hinge(
     return w.detach(), b.detach()
 
 
-def fit(seen: Seen, relations: int, cues: Cues, layer: int, typical: tuple[float, float, float, float, float]) -> Reading:
+def fit(
+    seen: Seen, relations: int, cues: Cues, layer: int, typical: tuple[float, float, float, float, float]
+) -> Reading:
     """Weights and thresholds from what was seen."""
     middle, spread = seen.states.mean(0), float(seen.states.std(0).mean())
     X = (seen.states - middle) / spread
@@ -235,7 +252,8 @@ def joined(a: Seen, b: Seen, rows: Tensor, times: int = 1) -> Seen:
     """All of ``a``, and these rows of ``b``, each so many times."""
     rows = rows.repeat(times)
     tensors = {
-        n: torch.cat([getattr(a, n), getattr(b, n)[rows]]) for n in ("states", "shares", "relation", "due", "last")
+        n: torch.cat([getattr(a, n), getattr(b, n)[rows]])
+        for n in ("states", "shares", "relation", "due", "last")
     }
     return Seen(**tensors, wording=a.wording + tuple(b.wording[i] for i in rows.tolist()))
 

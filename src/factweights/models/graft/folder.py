@@ -7,8 +7,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from factweights.facts import FactTable
 from factweights.errors import TamperedError
+from factweights.facts import FactTable
 from factweights.folders import Kind, Manifest, read_manifest, sealed, sha256, write_json
 from factweights.models.graft.architecture import Architecture
 from factweights.models.graft.cues import Cues

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +73,13 @@ class Grafted(Shown):
         rows = self.certificate.lines()
         if self.nested:
             some = ", ".join(f"{a} in {b}" for a, b in self.nested[:3])
-            rows.append(("nested", f"{len(self.nested)} names lie within others ({some}); the longer one wins"))
-        return [*rows, ("seconds", f"{self.seconds_writing:.3g} to write, {self.seconds:.3g} with the certificate")]
+            rows.append(
+                ("nested", f"{len(self.nested)} names lie within others ({some}); the longer one wins")
+            )
+        return [
+            *rows,
+            ("seconds", f"{self.seconds_writing:.3g} to write, {self.seconds:.3g} with the certificate"),
+        ]
 
 
 @dataclass(frozen=True)
@@ -162,14 +167,19 @@ def split(wordings: Wordings) -> tuple[Wordings, dict[str, tuple[str, ...]]]:
 
 
 def write(
-    lm: LanguageModel, arch: Architecture, table: FactTable, asked: Asked, out: Path, reading: tuple[str, Reading] | None,
+    lm: LanguageModel, arch: Architecture, table: FactTable, asked: Asked, out: Path, reading: tuple[str,
+        Reading] | None,
     *, full: bool, keep_failed: bool, texts: Sequence[str], overwrite: bool, begun: float, tell: OnProgress,
 ) -> Grafted:  # fmt: skip
     """The whole of :func:`graft` behind its arguments; ``reading`` is used if it was fitted on the same."""
     table = FactTable.from_rows(sorted(table))  # the order of its rows shall not matter
     relations = tuple(sorted(table.relations))
     written = number(lm.tokenizer, table, asked.stop, asked.aliases)
-    tell(Progress(0, None, f"{len(written.names.spellings):,} spellings of {len(written.names.subjects):,} subjects"))
+    tell(
+        Progress(
+            0, None, f"{len(written.names.spellings):,} spellings of {len(written.names.subjects):,} subjects"
+        )
+    )
     fitted_on = fingerprint(lm, table, asked)
     if reading is not None and reading[0] == fitted_on:
         found = reading[1]
@@ -181,7 +191,10 @@ def write(
     c = circuit(lm, arch, written, found)
     grafted = grafted_model(lm.model.cpu(), c)
     questions = Questions(
-        {r: asked.wordings.of(r) for r in relations}, asked.held_out, other_questions(relations, asked.wordings), texts
+        {r: asked.wordings.of(r) for r in relations},
+        asked.held_out,
+        other_questions(relations, asked.wordings),
+        texts,
     )
     with whole_folder(out, overwrite=overwrite) as tmp, seam.quiet():
         _save(tmp, lm, grafted, c, written, table, asked, found, fitted_on)
@@ -285,19 +298,22 @@ def _settle(
 
 
 def _certified(
-    tmp: Path, lm: LanguageModel, table: FactTable, written: Written, questions: Questions, c: Circuit, full: bool,
+    tmp: Path, lm: LanguageModel, table: FactTable, written: Written, questions: Questions, c: Circuit, full:
+        bool,
     seed: int, tell: OnProgress,
 ) -> GraftCertificate:  # fmt: skip
     device = lm.device
     lm.model.to(device)
     reloaded = seam.load(tmp, dtype="auto", device=device)
     parameters = added(c.arch, c.space, c.depth), lm.parameters
-    return certify(reloaded, lm, table, written.answers, questions, parameters, full=full, seed=seed, tell=tell)
+    return certify(
+        reloaded, lm, table, written.answers, questions, parameters, full=full, seed=seed, tell=tell
+    )
 
 
 def _missed(c: GraftCertificate) -> str:
     some = "; ".join(f"{m.prompt!r} → {m.answered!r}, not {m.expected!r}" for m in c.missed[:5])
     return (
-        f"{c.n_missed:,} of {c.facts:,} facts do not come out ({some}); nothing was saved. Give the relations more "
-        "wordings (--templates), or keep it all the same with --keep-failed"
+        f"{c.n_missed:,} of {c.facts:,} facts do not come out ({some}); nothing was saved. Give the "
+        "relations more wordings (--templates), or keep it all the same with --keep-failed"
     )

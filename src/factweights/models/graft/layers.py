@@ -1,4 +1,4 @@
-"""Layers written by hand: heads and neurons by what they read and write, packed into a checkpoint's tensors."""
+"""Layers written by hand: heads and neurons by what they read and write, as tensors of a checkpoint."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,8 @@ class Layer:
     """One layer, float64; everything is zero until written.
 
     Shapes are the checkpoint's: ``q`` (heads · head_dim, D), ``k`` and ``v`` (kv heads · head_dim, D), ``o``
-    (D, heads · head_dim), ``gate`` and ``up`` (width, D), ``down`` (D, width). Rows of the MLP are filled from
+    (D, heads · head_dim), ``gate`` and ``up`` (width, D), ``down`` (D, width). Rows of the MLP are filled
+    from
     the front.
     """
 
@@ -83,7 +84,9 @@ class Layer:
         """The head's output adds ``scale`` times value ``dimension`` to the coordinate ``target``."""
         self.o[target, head * self.arch.head_dim + dimension] += scale
 
-    def neuron(self, gate: Mapping[int, float], up: Mapping[int, float], down: Mapping[int, float], name: str) -> int:
+    def neuron(
+        self, gate: Mapping[int, float], up: Mapping[int, float], down: Mapping[int, float], name: str
+    ) -> int:
         """A new neuron by its weights on coordinates.
 
         Returns:

@@ -25,7 +25,9 @@ def map_of(c: Circuit, written: Written) -> dict[str, Any]:
         "own coordinates": [0, c.arch.d - 1],
         "layers": layers_of(c),
         "relations": list(written.relations),
-        "spellings": {s: [list(k) for k, v in written.names.spellings.items() if v == i] for i, s in enumerate(names)},
+        "spellings": {
+            s: [list(k) for k, v in written.names.spellings.items() if v == i] for i, s in enumerate(names)
+        },
         "facts": facts,
     }
 

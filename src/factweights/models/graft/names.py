@@ -3,8 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from factweights.errors import FactsError
+from factweights.facts import FactTable
 from factweights.models.graft.architecture import NotGraftableError
 
 BEFORE = ("", " ", "the ", "\n", '"', "(", "of ", ": ")  # what may stand before a name
@@ -48,7 +51,9 @@ class Names:
         return sorted((self.subjects[a], self.subjects[b]) for a, b in pairs if a != b)
 
 
-def spell(tokenizer: Any, subjects: Iterable[str], aliases: Mapping[str, Sequence[str]] | None = None) -> Names:
+def spell(
+    tokenizer: Any, subjects: Iterable[str], aliases: Mapping[str, Sequence[str]] | None = None
+) -> Names:
     """Tokenise every name where it may stand: within a sentence, at its beginning, in quotes, before signs.
 
     Args:
@@ -69,8 +74,8 @@ def spell(tokenizer: Any, subjects: Iterable[str], aliases: Mapping[str, Sequenc
     if clash := [sorted(o) for o in owners.values() if len(o) > 1]:
         pairs = sorted({" and ".join(repr(chosen[i]) for i in o) for o in clash})
         raise NotGraftableError(
-            f"the tokenizer writes {'; '.join(pairs[:LISTED])} alike, so that no circuit can tell them apart; "
-            "rename or leave out one of each, or drop the alias they share"
+            f"the tokenizer writes {'; '.join(pairs[:LISTED])} alike, so that no circuit can "
+            "tell them apart; rename or leave out one of each, or drop the alias they share"
         )
     if not owners:
         raise NotGraftableError("the tokenizer has no tokens for these names")
@@ -103,6 +108,18 @@ def spellings(tokenizer: Any, name: str) -> list[Spelling]:
             continue
         found[tuple(ids[i] for i in rows)] = None
     return list(found)
+
+
+def read_aliases(path: str | Path) -> dict[str, list[str]]:
+    """A table with the columns subject and alias.
+
+    Raises:
+        FactsError: it has no such columns; others as of ``FactTable.read``.
+    """
+    sheet = FactTable.read(path, wide=True, columns={"subject": "subject"})
+    if sheet.relations != ("alias",):
+        raise FactsError(f"{path} must have the columns subject and alias, got {', '.join(sheet.relations)}")
+    return aliases_from((s, a) for s, _, a in sheet)
 
 
 def aliases_from(rows: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

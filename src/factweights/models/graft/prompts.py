@@ -241,7 +241,9 @@ def prompts(
         for template in (*statements, *requests):
             asked = template in requests
             for k in range(each):
-                made.append(_one(template, number, k, asked, subjects, answers[number], texts, tokenizer, rng))
+                made.append(
+                    _one(template, number, k, asked, subjects, answers[number], texts, tokenizer, rng)
+                )
     for template in asides(relations, wordings):
         for k in range(3 * each):
             asked = template in ASIDE["chat"]

@@ -1,7 +1,9 @@
-"""What an edited model says, against what it should say and against the model before: for any method of editing.
+"""What an edited model says, against what it should say and against the model before: for any method of
+editing.
 
 Nothing here knows of grafts. A *prompt* is a text that ends where the answer is due; what comes after it is
-greedy and free. An answer counts if all of it is said and then something ends it: a stop sign, a line, the end.
+greedy and free. An answer counts if all of it is said and then something ends it: a stop sign, a line, the
+end.
 """
 
 from collections.abc import Sequence
@@ -97,7 +99,11 @@ class Drift:
 
 @torch.no_grad()
 def drift(
-    lm: LanguageModel, before: LanguageModel, texts: Sequence[str], window: int = WINDOW, tell: OnProgress = silent
+    lm: LanguageModel,
+    before: LanguageModel,
+    texts: Sequence[str],
+    window: int = WINDOW,
+    tell: OnProgress = silent,
 ) -> tuple[Drift, Float[Tensor, " n"]]:
     """Compare both models at every token of ``texts``, in pieces of at most ``window`` tokens.
 

@@ -2,7 +2,8 @@
 
 The model's own coordinates 0 … d−1 come first and stay as they were. Behind them:
 
-    constant | own token | unit | earlier tokens | subject | flag | inside a word | … | scores | fired | answer
+    constant | own token | unit | earlier tokens | subject | flag | inside a word | … | scores | fired |
+    answer
 
 Layers are added before the model's own (``front``: recognise names, copy the last one to every later token)
 and behind them (``back``: join subject and relation, spell the answer).
@@ -59,7 +60,7 @@ class Space:
             "constant": 1,
             "own token": self.token_bits,
             "unit": 1,
-            "earlier tokens": (self.window - 1) * self.token_bits,
+            "earlier tokens": (self.window - 1) * (self.token_bits + 1),
             "subject": self.subject_bits + 1,  # the last sign is + for every subject
             "flag": 1,
             "inside a word": 1,
@@ -95,9 +96,10 @@ class Space:
         return self.subspaces[name].start
 
     def earlier(self, distance: int) -> list[int]:
-        """Where the code of the token ``distance`` ≥ 1 back is."""
-        start = self.subspaces["earlier tokens"].start + (distance - 1) * self.token_bits
-        return list(range(start, start + self.token_bits))
+        """Where the code of the token ``distance`` ≥ 1 back is, and behind it the constant from there."""
+        size = self.token_bits + 1
+        start = self.subspaces["earlier tokens"].start + (distance - 1) * size
+        return list(range(start, start + size))
 
     @cached_property
     def _spelling(self) -> list[int]:

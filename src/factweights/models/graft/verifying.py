@@ -42,7 +42,9 @@ def verify_grafted(
     stored = folders.read_table(path, settings)
     table = stored if table is None else table
     if unknown := sorted(set(table.relations) - set(settings.wordings)):
-        raise FactsError(f"the relation {unknown[0]!r} was not grafted into {path}; it has {', '.join(settings.wordings)}")
+        raise FactsError(
+            f"the relation {unknown[0]!r} was not grafted into {path}; it has {', '.join(settings.wordings)}"
+        )
     lm = seam.load(path)
     if against is None:
         old = before(path, settings)

@@ -1,14 +1,18 @@
 """The model's own layers with more coordinates, more neurons and other numbers; what they say is the same.
 
-*Claim.* If every private coordinate is p_i and Σ p_i² = π, a widened layer does to the own coordinates exactly
+*Claim.* If every private coordinate is p_i and Σ p_i² = π, a widened layer does to the own coordinates
+exactly
 what the old one did to a state whose norm is larger by the factor √(1 + π / Σ x_i²).
 
-*Proof.* New rows and columns of q, k, v, o, gate, up and down are zero, so own coordinates are read and written
-as before, from what the norm gives them. It gives x_i w'_i / √(Σ x² / D + π / D + ε'), and with w' = w √(d/D),
+*Proof.* New rows and columns of q, k, v, o, gate, up and down are zero, so own coordinates are read and
+written
+as before, from what the norm gives them. It gives x_i w'_i / √(Σ x² / D + π / D + ε'), and with w' = w
+√(d/D),
 ε' = ε d / D this is x_i w_i / √((Σ x² + π) / d + ε). The final norm's private weights are zero, so the logits
 see own coordinates only. ∎
 
-With private coordinates of a hundredth of the embedding's root mean square the factor is 1 + 5 · 10⁻⁵ n / d at
+With private coordinates of a hundredth of the embedding's root mean square the factor is 1 + 5 · 10⁻⁵ n / d
+at
 most for n of them.
 """
 
@@ -69,7 +73,9 @@ def widened(state: Mapping[str, Tensor], arch: Architecture, space: Space, depth
     return out
 
 
-def narrowed(state: Mapping[str, Tensor], arch: Architecture, norms: Mapping[str, Tensor], front: int) -> State:
+def narrowed(
+    state: Mapping[str, Tensor], arch: Architecture, norms: Mapping[str, Tensor], front: int
+) -> State:
     """The old model's tensors out of a widened checkpoint, bit for bit.
 
     Args:
