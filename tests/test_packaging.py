@@ -65,6 +65,7 @@ def test_the_data_of_the_package_is_where_it_is_read():
         if p.suffix in (".json", ".jinja", ".toml")
     }
     assert data == {
+        "models/graft/phrases.toml",
         "models/wordings.toml",
         "planning/constants.json",
         "plots/report.html.jinja",
