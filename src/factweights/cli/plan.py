@@ -19,7 +19,7 @@ def plan(
     """Plan a memory: the parameters, width and time that a number of facts needs, by memory.
 
     From the laws and from constants that were measured with this package, at recall 1.0 for random facts;
-    times are for this machine as it is now. Every plan ends with the command that carries it out.
+    times are for one core of this machine. Every plan ends with the command that carries it out.
 
     Example: `factweights plan --facts 100000 --answers 5000`
 

@@ -38,7 +38,7 @@ class MemoryPlan:
             memories that are polynomial in their weights); None where no such bound is known.
         over_limit: parameters over that.
         over_information: bits of float32 weights over N log2 M.
-        seconds: to store and verify the facts once on this machine, as it is now; None where no run tells.
+        seconds: to store and verify the facts once on one core of this machine; None where no run tells.
         command: what stores so many random facts in such a memory; ``store`` takes a table in the place of
             ``--random``. None where there is no such memory.
         possible: whether such a memory exists at the d that was asked for.
@@ -117,7 +117,7 @@ def plan(
     Sizes are comfortable, not the smallest: some per cent more for a matrix, a sixth more for a hidden layer,
     so that one fit from one start succeeds and takes a time that can be foretold. The constants, and the
     runs that they are from, are in ``planning/constants.json``; times rest on one evaluation that is timed
-    here and now. Where d is free it is such that m ≤ 4 d for a hidden layer.
+    on this machine, in processor time. Where d is free it is such that m ≤ 4 d for a hidden layer.
 
     Args:
         facts: N.
@@ -350,4 +350,4 @@ def _time(seconds: float | None) -> str:
         if seconds < 1e8
         else f"{seconds / 3.2e7:.1g} years"
     )
-    return f", about {told} on this machine"
+    return f", about {told} on one core of this machine"
