@@ -541,3 +541,24 @@ def test_associations_take_the_settings_of_embeddings():
         table().to_associations(8, d_out=0)
     with pytest.raises(SettingError, match="seed"):
         table().to_associations(8, seed=-1)
+
+
+# -- sizes that no file of facts has -----------------------------------------------------------------------
+
+
+def test_small_files_that_speak_of_millions_are_refused_at_once(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    same = pa.DictionaryArray.from_arrays(pa.array([0] * 6_000_000, pa.int8()), ["x"])
+    pq.write_table(pa.table(dict.fromkeys("abc", same)), tmp_path / "rows.parquet")
+    wide = pa.table({f"c{i}": ["x"] for i in range(11_000)})
+    pq.write_table(wide, tmp_path / "wide.parquet")
+    (tmp_path / "wide.csv").write_text(",".join(f"c{i}" for i in range(1_000_000)) + "\n")
+    for name, said in (
+        ("rows.parquet", "6,000,000 rows; at most"),
+        ("wide.parquet", "columns"),
+        ("wide.csv", "columns"),
+    ):
+        with pytest.raises(FactsError, match=said.replace("cols", "columns; at most")):
+            FactTable.read(tmp_path / name)

@@ -13,7 +13,7 @@ import numpy as np
 
 from factweights.errors import FactsError, FileFormatError, MissingExtraError
 from factweights.facts.cells import column_texts, instant
-from factweights.facts.sheet import Sheet, names
+from factweights.facts.sheet import Sheet, must_be_of_size, names
 
 _DAMAGE = (
     OSError,
@@ -44,7 +44,10 @@ def parquet_sheet(path: Path) -> Sheet:
 
     try:
         with pq.ParquetFile(path) as file:  # one file: read_table would take folder names for columns
+            must_be_of_size(str(path), file.metadata.num_columns, file.metadata.num_rows)
             schema, n = file.schema_arrow, file.metadata.num_rows
+    except FactsError:
+        raise
     except (pa.ArrowException, *_DAMAGE) as e:
         raise damaged(e) from e
 
@@ -111,6 +114,7 @@ def _ordered(
     form: str,
 ) -> Sheet:
     """A sheet with the columns first that were the index of a data frame."""
+    must_be_of_size(source, len(header), rows)
     front = [header.index(name) for name in index if name in header]
     order = front + [i for i in range(len(header)) if i not in front]
     shown = names(source, [header[i] for i in order])

@@ -13,7 +13,7 @@ from factweights.errors import FileFormatError
 from factweights.facts.cells import text
 from factweights.facts.preamble import Preamble, preamble
 from factweights.facts.records import term
-from factweights.facts.sheet import Sheet, names
+from factweights.facts.sheet import Sheet, must_be_of_size, names
 
 OURS = "subject,relation,answer"  # how our own files begin: nothing is guessed of them
 _DELIMITERS = "\t;|,"  # where two fit equally well, the one that text has less use for
@@ -71,6 +71,8 @@ def delimited_sheet(path: Path, decoded: str, header: bool, encoding: str) -> Sh
     Raises:
         FileFormatError: an empty file, ragged records, quotes that do not close.
     """
+    first = decoded.lstrip("\ufeff\r\n").partition("\n")[0]
+    must_be_of_size(str(path), 1 + max(map(first.count, _DELIMITERS)), 0)  # before it is looked at closely
     if header and _SPARQL.match(decoded):
         return _sparql(path, decoded, encoding)
     ours = decoded.startswith((OURS + "\n", OURS + "\r\n"))

@@ -39,6 +39,9 @@ class Sheet:
     notes: tuple[str, ...] = ()
     _kept: dict[int, Sequence[Any]] = field(default_factory=dict, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        must_be_of_size(self.source, len(self.header), len(self.numbers))
+
     def cells(self, index: int) -> Sequence[Any]:
         """The cells of a column, taken out once."""
         if index not in self._kept:
@@ -90,13 +93,29 @@ def within(cell: Any, path: Path_) -> Any:
     return cell
 
 
+ROWS, COLUMNS, CELLS = 5_000_000, 10_000, 100_000_000  # a file of 2 kB may speak of any number of them
+
+
+def must_be_of_size(source: str, columns: int, rows: int) -> None:
+    """Refuse a table that no memory could hold and reading would take minutes for, before it is read.
+
+    Raises:
+        FactsError: too many rows, columns or cells, with the limit.
+    """
+    limits = (("rows", rows, ROWS), ("columns", columns, COLUMNS), ("cells", rows * columns, CELLS))
+    for what, found, most in limits:
+        if found > most:
+            raise FactsError(f"{source} has {found:,} {what}; at most {most:,} are read: give a part of it")
+
+
 def names(source: str, header: Iterable[Any]) -> list[str]:
     """Column names as text.
 
     Raises:
         FactsError: a name that is none.
     """
-    out = []
+    header, out = list(header), []
+    must_be_of_size(source, len(header), 0)
     for i, name in enumerate(header, start=1):
         try:
             out.append(text(name))
