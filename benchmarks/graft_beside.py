@@ -1,0 +1,396 @@
+"""A graft beside fine-tuning, LoRA and a least-squares edit: the same model, facts and questions, in one run.
+
+    python benchmarks/graft_beside.py MODEL [--sizes 100 1000] [--device cuda] [--budget 25] [--sample 400]
+    python benchmarks/graft_beside.py --smoke
+
+The facts are counterfactual: five relations of countries, the answers shuffled. Rows of a Markdown table go
+to stderr as they are measured, one JSON document to stdout at the end (and to --out after every row). LoRA
+needs peft. --smoke takes a tiny random model and ten facts, to see that everything runs; its figures mean
+nothing.
+"""
+
+import argparse
+import csv
+import json
+import os
+import platform
+import pydoc_data.topics
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import editors
+import numpy as np
+import torch
+from scipy.stats import binomtest
+
+from factweights.facts import FactTable
+from factweights.models import seam
+from factweights.models.graft import graft
+from factweights.models.graft.certificate import SENTENCES
+from factweights.models.graft.scoring import answers, drift, recalled, share
+from factweights.models.seam import LanguageModel
+from factweights.models.wordings import Wordings
+
+HERE = Path(__file__).resolve().parent.parent
+RELATIONS = ("capital", "currency", "phone prefix", "top-level domain", "continent")
+METHODS = ("untouched", "full fine-tuning", "LoRA", "least squares", "graft")
+EDITORS = {
+    "full fine-tuning": editors.full_fine_tuning,
+    "LoRA": editors.lora,
+    "least squares": editors.least_squares,
+}
+LARGEST = 200  # countries that are edited; the others are neighbours at every size
+CONTINUED = 8  # tokens that must be equal to the untouched model's
+PIECE = 256  # tokens of a piece of ordinary text
+MENTIONS = 5  # one token in so many is of text that names edited subjects
+COVARIANCE = 16_384  # tokens
+# Other questions about the same subjects; nothing is fitted on them, and no relation of the table is asked.
+OTHERS = (
+    "The tallest building in {subject} was finished in",
+    "Tourists who visit {subject} often take photographs of",
+    "The national bird of {subject} is the",
+    "Children in {subject} start school at the age of",
+    "The main airline of {subject} is",
+    "The last election in {subject} was won by",
+    "The best time of the year to visit {subject} is",
+    "The oldest university in {subject} is",
+    "Cars in {subject} drive on the",
+    "A famous singer from {subject} is",
+    "The national holiday of {subject} is celebrated in",
+    "The share of people in {subject} who can read is",
+    "The forests of {subject} are home to",
+    "The first railway in {subject} was built by",
+    "People in {subject} live on average until the age of",
+    "The electricity in {subject} comes mostly from",
+)
+HEADS = (
+    "facts", "method", "efficacy", "paraphrase", "neighbourhood", "same subject", "KL mean", "KL p99",
+    "argmax equal", "seconds", "parameters added",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What every model is asked, and the texts on which it is compared with the untouched one.
+
+    Attributes:
+        facts, paraphrases: prompts with the expected answer.
+        neighbours, others: prompts whose continuation must stay.
+        ordinary: text, a fifth of it with subjects.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    paraphrases: tuple[tuple[str, str], ...]
+    neighbours: tuple[str, ...]
+    others: tuple[str, ...]
+    ordinary: tuple[str, ...]
+
+
+def countries() -> list[dict[str, str]]:
+    """Those of examples/countries.csv of which all five are known."""
+    with (HERE / "examples" / "countries.csv").open(encoding="utf-8") as f:
+        return [row for row in csv.DictReader(f) if all(row[r] for r in RELATIONS)]
+
+
+def counterfactual(rows: Sequence[dict[str, str]], rng: np.random.Generator) -> list[tuple[str, str, str]]:
+    """Each relation's answers shuffled among the subjects, so that as few as possible keep their own."""
+    facts = []
+    for relation in RELATIONS:
+        own = [row[relation] for row in rows]
+        order = [int(i) for i in rng.permutation(len(rows))]
+        for i in range(len(rows)):
+            if own[order[i]] == own[i]:  # trade with somebody for whom it is wrong too
+                fit = [
+                    j
+                    for j in rng.permutation(len(rows))
+                    if own[order[i]] != own[j] and own[order[j]] != own[i]
+                ]
+                if fit:
+                    order[i], order[fit[0]] = order[fit[0]], order[i]
+        facts += [(row["country"], relation, own[j]) for row, j in zip(rows, order, strict=True)]
+    return facts
+
+
+def held_out() -> dict[str, list[str]]:
+    """Wordings that no method sees."""
+    found = tomllib.loads((HERE / "tests" / "data" / "graft_held_out.toml").read_text(encoding="utf-8"))
+    return {r: found[r] for r in RELATIONS}
+
+
+def some(rng: np.random.Generator, items: Sequence[Any], n: int) -> tuple[Any, ...]:
+    """At most ``n`` of them."""
+    return tuple(items[int(i)] for i in rng.permutation(len(items))[:n])
+
+
+def questions(
+    lm: LanguageModel, facts: Sequence[tuple[str, str, str]], strangers: Sequence[str], wordings: Wordings,
+    sample: int, tokens: int, seed: int,
+) -> Questions:  # fmt: skip
+    """Drawn once for each size; every method gets the same."""
+    rng = np.random.default_rng(seed)
+    subjects = sorted({s for s, _, _ in facts})
+    said = [(wordings.of(r)[0].replace("{subject}", s), a) for s, r, a in facts]
+    unseen = held_out()
+    para = [(t.replace("{subject}", s), a) for s, r, a in facts for t in unseen[r]]
+    near = [wordings.of(r)[0].replace("{subject}", s) for s in strangers for r in RELATIONS]
+    near += [t.replace("{subject}", s) for s in strangers for r in RELATIONS for t in unseen[r]]
+    other = [t.replace("{subject}", s) for s in subjects for t in OTHERS]
+    return Questions(
+        some(rng, said, sample),
+        some(rng, para, sample),
+        some(rng, near, sample),
+        some(rng, other, sample),
+        tuple(ordinary(lm, subjects, tokens, rng)),
+    )
+
+
+def prose() -> str:
+    """Text that comes with Python."""
+    return "\n\n".join(v for _, v in sorted(pydoc_data.topics.topics.items()))
+
+
+def pieces(lm: LanguageModel, text: str, tokens: int) -> list[str]:
+    """The first ``tokens`` of ``text``, cut up."""
+    ids = lm.tokenizer(text[: 8 * tokens], add_special_tokens=False).input_ids[:tokens]
+    return [lm.decode(ids[i : i + PIECE]) for i in range(0, len(ids), PIECE)]
+
+
+def ordinary(
+    lm: LanguageModel, subjects: Sequence[str], tokens: int, rng: np.random.Generator
+) -> Iterator[str]:
+    """At least ``tokens`` tokens; a fifth is of sentences that mention subjects."""
+    plain = tokens * (MENTIONS - 1) // MENTIONS
+    yield from pieces(lm, prose(), plain + PIECE)
+    size = 0
+    while size < tokens - plain:
+        lines = [s.format(*some(rng, subjects, 2)) for s in SENTENCES]
+        piece = " ".join(some(rng, lines, len(lines)))
+        size += len(lm.encode([piece])[0])
+        yield piece
+
+
+def for_covariance(lm: LanguageModel, tokens: int) -> list[str]:
+    """From the other end of the same book: no token of it is compared."""
+    return pieces(lm, prose()[len(prose()) // 2 :], tokens)
+
+
+def rate(flags: Sequence[bool]) -> dict[str, Any]:
+    """A share with its count and exact 95 % interval."""
+    found = share(flags)
+    if not found.asked:
+        return {"rate": None, "n": 0, "interval": None}
+    low, high = binomtest(found.right, found.asked).proportion_ci(method="exact")
+    return {"rate": found.rate, "n": found.asked, "interval": [float(low), float(high)]}
+
+
+def measured(
+    lm: LanguageModel, before: LanguageModel, asked: Questions, old: Sequence[tuple[int, ...]] | None
+) -> tuple[dict[str, Any], list[tuple[int, ...]]]:
+    """All figures of one model; ``old`` are the untouched model's continuations, None if this is it."""
+    known = [*asked.facts, *asked.paraphrases]
+    right, _ = recalled(lm, [p for p, _ in known], [a for _, a in known])
+    flags = [i not in set(right.wrong) for i in range(right.asked)]
+    free = [*asked.neighbours, *asked.others]
+    new = [g.ids for g in answers(lm, free, CONTINUED)]
+    found: dict[str, Any] = {
+        "efficacy": rate(flags[: len(asked.facts)]),
+        "paraphrase": rate(flags[len(asked.facts) :]),
+    }
+    if old is not None:
+        same = [a == b for a, b in zip(new, old, strict=True)]
+        found["neighbourhood"] = rate(same[: len(asked.neighbours)])
+        found["same_subject"] = rate(same[len(asked.neighbours) :])
+        found["drift"] = asdict(drift(lm, before, asked.ordinary)[0])
+    return found, new
+
+
+def edited(
+    method: str, lm: LanguageModel, facts: Sequence[tuple[str, str, str]], wordings: Wordings, folder: Path,
+    given: argparse.Namespace, settings: editors.Settings,
+) -> tuple[LanguageModel, dict[str, Any]]:  # fmt: skip
+    """The model after one method, with its seconds and parameters."""
+    begun = time.perf_counter()
+    if method == "graft":
+        out = folder / f"graft-{len(facts)}"
+        done = graft(
+            given.model, FactTable.from_rows(facts), out, dtype=given.dtype, device=given.device, full=False,
+            keep_failed=True, seed=given.seed, overwrite=True,
+        )  # fmt: skip
+        return seam.load(out, dtype=given.dtype, device=given.device), {
+            "parameters_added": done.certificate.parameters_added,
+            "seconds": done.seconds_writing,
+            "min_margin": done.certificate.min_margin,
+        }
+    texts = [
+        editors.text(lm, template, s, a, i)
+        for i, (s, r, a) in enumerate(facts)
+        for template in wordings.of(r)[: given.wordings]
+    ]
+    cover = for_covariance(lm, given.covariance_tokens) if method == "least squares" else []
+    torch.set_float32_matmul_precision("high" if method != "least squares" else "highest")
+    try:
+        new, found = EDITORS[method](lm, texts, cover, settings)
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    return new, {"seconds": time.perf_counter() - begun, "texts": len(texts), **found}
+
+
+def row(
+    method: str, lm: LanguageModel, facts: Sequence[tuple[str, str, str]], wordings: Wordings,
+    asked: Questions, old: Sequence[tuple[int, ...]] | None, folder: Path, given: argparse.Namespace,
+    settings: editors.Settings,
+) -> tuple[dict[str, Any], list[tuple[int, ...]]]:  # fmt: skip
+    """One line of the table; a method that cannot run says why."""
+    begun = time.perf_counter()
+    named = {"facts": len(facts), "method": method}
+    if method == "untouched":
+        found, ids = measured(lm, lm, asked, None)
+        return named | found | {"seconds": 0.0, "parameters_added": 0}, ids
+    try:
+        new, how = edited(method, lm, facts, wordings, folder, given, settings)
+    except ImportError as e:
+        return named | {"left_out": str(e)}, []
+    wrote = time.perf_counter()
+    found, ids = measured(new, lm, asked, old)
+    spent = {"seconds_with_checks": wrote - begun, "seconds_asking": time.perf_counter() - wrote}
+    return named | found | how | spent, ids
+
+
+def line(found: dict[str, Any]) -> str:
+    """As Markdown."""
+    if "left_out" in found:
+        return f"| {found['facts']:,} | {found['method']} | left out: {found['left_out']} |" + " |" * 8
+
+    def percent(name: str) -> str:
+        got = found.get(name)
+        return "—" if got is None or got["rate"] is None else f"{got['rate']:.1%} of {got['n']:,}"
+
+    rates = map(percent, ("efficacy", "paraphrase", "neighbourhood", "same_subject"))
+    drifted, d = ["—"] * 3, found.get("drift")
+    if d:
+        equal = f"{d['argmax_equal']:.2%} of {d['tokens']:,}"
+        drifted = [f"{d['kl_mean']:.2g}", f"{d['kl_p99']:.2g}", equal]
+    spent = f"{found['seconds']:.1f}{' (cut)' if found.get('out_of_time') else ''}"
+    cells = [f"{found['facts']:,}", found["method"], *rates, *drifted, spent, f"{found['parameters_added']:,}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def smoke(folder: Path) -> Path:
+    """A tiny random Llama with tokens of bytes and pairs of them."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    from factweights.models.graft.prompts import FRAMES, PROSE
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600, special_tokens=["<s>", "</s>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    made.train_from_iterator([*FRAMES, *PROSE, *(" ".join(r.values()) for r in countries())], trainer)
+    words = transformers.PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(words), hidden_size=96, intermediate_size=128, num_hidden_layers=4,
+        num_attention_heads=6, num_key_value_heads=2, head_dim=16, max_position_embeddings=512,
+        bos_token_id=0, eos_token_id=1, tie_word_embeddings=True,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim == 2:
+                p *= 3  # so that it has opinions
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
+
+
+def arguments() -> argparse.Namespace:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("model", nargs="?", help="a folder that transformers loads")
+    p.add_argument("--smoke", action="store_true", help="a tiny random model, ten facts, a few steps")
+    p.add_argument(
+        "--sizes", type=int, nargs="+", default=[100, 1000], help="facts; multiples of five up to 1,000"
+    )
+    p.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--dtype", default="float32")
+    p.add_argument("--sample", type=int, default=400, help="prompts of each figure, at most")
+    p.add_argument("--tokens", type=int, default=5120, help="of ordinary text")
+    p.add_argument("--covariance-tokens", type=int, default=COVARIANCE)
+    p.add_argument("--wordings", type=int, default=3, help="of each fact, for all methods but the graft")
+    p.add_argument(
+        "--budget", type=float, default=25.0, help="seconds of gradient steps of each method, at most"
+    )
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--out", type=Path, help="the JSON document, written anew after every row")
+    for f in fields(editors.Settings):
+        if f.name not in ("seconds", "seed"):
+            p.add_argument(f"--{f.name.replace('_', '-')}", type=type(f.default), default=f.default)
+    given = p.parse_args()
+    if given.smoke:
+        given.sizes, given.sample, given.tokens, given.covariance_tokens = [10], 20, 600, 512
+        given.epochs, given.value_steps, given.layers = min(given.epochs, 4), 5, 2
+    elif not given.model:
+        p.error("give the folder of a model, or --smoke")
+    if bad := [n for n in given.sizes if n < 5 * 2 or n % 5 or n > 5 * LARGEST]:
+        p.error(f"sizes are multiples of 5 from 10 to {5 * LARGEST:,}; got {bad[0]}")
+    return given
+
+
+def machine(device: str) -> str:
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()}, {torch.get_num_threads()} of {os.cpu_count()} cores"
+
+
+def main() -> None:
+    given = arguments()
+    with tempfile.TemporaryDirectory() as tmp, seam.quiet():
+        if given.smoke:
+            given.model = str(smoke(Path(tmp) / "tiny"))
+        document = compare(given, Path(tmp))
+    print(json.dumps(document))
+
+
+def compare(given: argparse.Namespace, tmp: Path) -> dict[str, Any]:
+    """Every method at every size; the document so far goes to ``--out``."""
+    names = {f.name for f in fields(editors.Settings)} & set(vars(given))
+    settings = editors.Settings(**{n: getattr(given, n) for n in names - {"seconds"}}, seconds=given.budget)
+    lm = seam.load(given.model, dtype=given.dtype, device=given.device)
+    wordings = Wordings.choose(RELATIONS)
+    everyone = some(np.random.default_rng(given.seed), countries(), 10**6)
+    strangers = [r["country"] for r in everyone[LARGEST:]]
+    document: dict[str, Any] = {
+        "settings": {k: str(v) if isinstance(v, Path) else v for k, v in vars(given).items()},
+        "machine": machine(given.device),
+        "torch": torch.__version__,
+        "transformers": seam.transformers().__version__,
+        "model_parameters": lm.parameters,
+        "rows": [],
+    }
+    print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}", file=sys.stderr)
+    for size in given.sizes:
+        facts = counterfactual(everyone[: size // len(RELATIONS)], np.random.default_rng(given.seed + 1))
+        asked = questions(lm, facts, strangers, wordings, given.sample, given.tokens, given.seed + 2)
+        old = None
+        for method in [m for m in METHODS if m == "untouched" or m in given.methods]:
+            found, ids = row(method, lm, facts, wordings, asked, old, tmp, given, settings)
+            old = ids if method == "untouched" else old
+            document["rows"].append(found)
+            print(line(found), file=sys.stderr, flush=True)
+            if given.out:
+                given.out.write_text(json.dumps(document), encoding="utf-8")
+    return document
+
+
+if __name__ == "__main__":
+    main()
