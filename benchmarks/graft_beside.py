@@ -24,11 +24,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import editors
 import numpy as np
 import torch
 from scipy.stats import binomtest
 
+import editors
 from factweights.facts import FactTable
 from factweights.models import seam
 from factweights.models.graft import graft
@@ -277,7 +277,14 @@ def line(found: dict[str, Any]) -> str:
         equal = f"{d['argmax_equal']:.2%} of {d['tokens']:,}"
         drifted = [f"{d['kl_mean']:.2g}", f"{d['kl_p99']:.2g}", equal]
     spent = f"{found['seconds']:.1f}{' (cut)' if found.get('out_of_time') else ''}"
-    cells = [f"{found['facts']:,}", found["method"], *rates, *drifted, spent, f"{found['parameters_added']:,}"]
+    cells = [
+        f"{found['facts']:,}",
+        found["method"],
+        *rates,
+        *drifted,
+        spent,
+        f"{found['parameters_added']:,}",
+    ]
     return f"| {' | '.join(cells)} |"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from small_models import model, tokenizer
 
 pytest.importorskip("factweights.models.graft")
