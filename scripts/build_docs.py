@@ -66,7 +66,8 @@ KEYS = {
     "proved, runs, seconds",
     "width": "method, d, d_out, facts, outputs, tied, kind, recall, width, interval, parameters, "
     "bits_per_parameter, map_bits_per_parameter, n_delta_per_parameter, law, runs, build_seconds, seconds",
-    "transformer": "facts, prompts, recall, always_right, min_margin, margin_all_prompts, facts_proved, "
+    "transformer": "facts, prompts, recall, always_right, min_margin, margin_all_prompts, "
+    "margin_all_prompts_exact, facts_proved, facts_proved_exact, "
     "noise_attention, parameters, bits, bits_per_parameter, map_bits, map_bits_per_parameter, "
     "dtype, task_hash, weights_hash, seed, method, sizes, steps, out, seconds",
     "dynamics": "facts, stages, loss, plateau_loss, plateau_time, relation_entropy, kl_at_plateau, rates, "

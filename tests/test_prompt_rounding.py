@@ -64,6 +64,11 @@ def test_a_proof_is_one_for_the_dtype():
     assert (half.facts_proved, half.dtype) == (0, "float16")
     assert "as float16 rounds: 0 facts proved" in dict(half.lines())["all prompts"]
     assert found[torch.float64].margin_all_prompts > found[torch.float32].margin_all_prompts > 0
+    double, single = found[torch.float64], found[torch.float32]
+    assert double.margin_all_prompts_exact == double.margin_all_prompts
+    assert single.margin_all_prompts_exact > single.margin_all_prompts
+    assert single.facts_proved_exact == single.facts  # the weights are proved, whatever float16 makes of them
+    assert half.proved_exact is (half.margin_all_prompts_exact > 0)
 
 
 @pytest.mark.slow

@@ -257,4 +257,4 @@ def test_heads_left_over_do_the_work_of_an_mlp() -> None:
     few, many = (TransformerFit(20, heads, 4, 0, max_evaluations=300).solve(task) for heads in (8, 24))
     assert few.recall < 0.9
     assert many.storable
-    assert verify_prompts(many.memory, task, draws=8).proved
+    assert verify_prompts(many.memory, task, draws=8).proved_exact  # as float32 rounds, not every fact is

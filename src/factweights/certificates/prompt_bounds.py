@@ -13,6 +13,7 @@ margin so found goes what rounding can take (:mod:`factweights.certificates.prom
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -62,31 +63,39 @@ class Clean:
 
 
 @torch.no_grad()
-def prompt_bounds(model: RecallTransformer, task: RecallTask) -> tuple[Float[Tensor, " n"], float]:
-    """For every fact a lower bound of its margin over all prompts, and the largest share noise can take."""
+def prompt_bounds(
+    model: RecallTransformer, task: RecallTask
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"], float]:
+    """For every fact a lower bound of its margin over all prompts, twice, and the largest share of noise.
+
+    The first holds as the model's dtype rounds, the second for these weights in exact arithmetic and in
+    float64. They are the same for a model in float64.
+    """
     clean = _without_noise(model, task)
     U = model.unembeddings.cpu().double()
     weights = {k: v.detach().cpu().double() for k, v in model.state_dict().items()}
     n, answers = len(task), task.n_answers
     size = max(1, BLOCK // (answers * (model.width + model.heads + 1) + model.heads * model.d))
-    rounding = Rounding(model, task)
-    bound = torch.empty(n, dtype=torch.float64)
+    roundings = Rounding(model, task, model.dtype), Rounding(model, task, torch.float64)
+    bounds = torch.empty(2, n, dtype=torch.float64)
     for rows in (slice(i, min(i + size, n)) for i in range(0, n, size)):
-        bound[rows] = _margin_bound(model, weights, clean, U, task.target[rows], rows, rounding)
-    return bound, float(clean.share.max())
+        bounds[:, rows] = _margin_bounds(model, weights, clean, U, task.target[rows], rows, roundings)
+    return bounds[0], bounds[1], float(clean.share.max())
 
 
-def _margin_bound(
+def _margin_bounds(
     model: RecallTransformer,
     weights: dict[str, Tensor],
     clean: Clean,
     U: Tensor,
     target: Int[Tensor, " n"],
     rows: slice,
-    rounding: Rounding,
-) -> Float[Tensor, " n"]:
-    """min over wrong answers y of (clean direct margin + its worst move + worst of the MLP's part)."""
-    stream = rounding.after_heads(clean.attention[rows], clean.tokens[rows], clean.share[rows])
+    roundings: Sequence[Rounding],
+) -> Float[Tensor, "k n"]:
+    """min over wrong answers y of (clean direct margin + its worst move + worst of the MLP's part).
+
+    One row for each of ``roundings``, which is taken off.
+    """
     scores = clean.x[rows] @ U.T
     down, up = clean.moved(U, rows)
     f = target[:, None]
@@ -98,11 +107,13 @@ def _margin_bound(
         margin += (middle @ push).gather(1, f) - middle @ push
         spread = (push[:, target].T[:, :, None] - push[None]).abs_()
         margin -= torch.einsum("nm,nma->na", radius, spread)
-        stream = rounding.after_mlp(stream)
-    error = rounding.of_scores(stream)
-    margin -= error.gather(1, f) + error
-    least = margin.scatter(1, f, math.inf).amin(1)
-    return least - 2 * rounding.by.u * least.abs()
+    found = []
+    for rounding in roundings:
+        stream = rounding.after_heads(clean.attention[rows], clean.tokens[rows], clean.share[rows])
+        error = rounding.of_scores(rounding.after_mlp(stream) if model.width else stream)
+        least = (margin - error.gather(1, f) - error).scatter(1, f, math.inf).amin(1)
+        found.append(least - 2 * rounding.by.u * least.abs())
+    return torch.stack(found)
 
 
 def _neurons(

@@ -31,8 +31,8 @@ class Stream:
 class Rounding:
     """The sizes that do not depend on the fact: of tokens, scores, and what heads write; all float64."""
 
-    def __init__(self, model: RecallTransformer, task: RecallTask) -> None:
-        self.model, self.by = model, Arithmetic.of(model.dtype)
+    def __init__(self, model: RecallTransformer, task: RecallTask, dtype: torch.dtype) -> None:
+        self.model, self.by = model, Arithmetic.of(dtype)
         self.w = {k: v.detach().cpu().double() for k, v in model.state_dict().items()}
         self.length, noise = task.length, task.noise_tokens
         self.noise = slice(noise.start, noise.stop) if task.n_noise and task.length > 3 else slice(0, 0)

@@ -36,7 +36,10 @@ class PromptCertificate(Shown):
         margin_all_prompts: lower bound of the margin over all prompts of this length, the worst fact's, in
             exact arithmetic and as the plain forward rounds in ``dtype``; None for linear attention, where
             none is given.
-        facts_proved: facts whose bound is positive: no prompt of this length is answered wrong.
+        margin_all_prompts_exact: the same for these weights in exact arithmetic and in float64 alone: what a
+            coarser dtype rounds is left out, so it may be positive where the other is not.
+        facts_proved: facts whose bound is positive: no prompt of this length is answered wrong in ``dtype``.
+        facts_proved_exact: likewise by the bound in exact arithmetic.
         noise_attention: largest share of any head's attention that noise can take, over all prompts.
         parameters, parameter_groups: scalars that hold facts, and all scalars by group.
         bits: Σ over facts of log2 |A_r|, as if answers were independent.
@@ -52,7 +55,9 @@ class PromptCertificate(Shown):
     always_right: float
     min_margin: float
     margin_all_prompts: float | None
+    margin_all_prompts_exact: float | None
     facts_proved: int
+    facts_proved_exact: int
     noise_attention: float | None
     parameters: int
     parameter_groups: dict[str, int]
@@ -68,8 +73,13 @@ class PromptCertificate(Shown):
 
     @property
     def proved(self) -> bool:
-        """Whether every fact is recalled in every prompt of this length."""
+        """Whether every fact is recalled in every prompt of this length, as ``dtype`` rounds."""
         return self.facts_proved == self.facts
+
+    @property
+    def proved_exact(self) -> bool:
+        """Whether every fact is recalled in every prompt of this length in exact arithmetic and in float64."""
+        return self.facts_proved_exact == self.facts
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
@@ -89,6 +99,9 @@ class PromptCertificate(Shown):
             )
             least = f"margin at least {self.margin_all_prompts:.4g} as {self.dtype} rounds"
             lines.append(("all prompts", f"{least}: {proof}"))
+            if self.dtype != "float64":
+                exact = f"margin at least {self.margin_all_prompts_exact:.4g}"
+                lines.append(("in float64", f"{exact}: {self.facts_proved_exact:,} facts proved"))
             lines.append(("noise", f"takes at most {self.noise_attention:.3g} of any head's attention"))
         lines.append(("parameters", f"{self.parameters:,} ({groups})"))
         free = f"{self.bits_per_parameter:.4g} if answers were independent"
@@ -119,7 +132,7 @@ def verify_prompts(
             f"and {task.n_answers}"
         )
     margins = _drawn_margins(model, task, draws, seed)
-    bound, noise = (None, None) if model.attention == "linear" else prompt_bounds(model, task)
+    bound, exact, noise = (None, None, None) if model.attention == "linear" else prompt_bounds(model, task)
     parameters = model.n_parameters
     return PromptCertificate(
         facts=len(task),
@@ -128,7 +141,9 @@ def verify_prompts(
         always_right=float((margins > 0).all(1).double().mean()),
         min_margin=float(margins.min()),
         margin_all_prompts=None if bound is None else float(bound.min()),
+        margin_all_prompts_exact=None if exact is None else float(exact.min()),
         facts_proved=0 if bound is None else int((bound > 0).sum()),
+        facts_proved_exact=0 if exact is None else int((exact > 0).sum()),
         noise_attention=noise,
         parameters=parameters,
         parameter_groups=model.count_parameters(),
