@@ -78,7 +78,7 @@ class PromptCertificate(Shown):
 
     @property
     def proved_exact(self) -> bool:
-        """Whether every fact is recalled in every prompt of this length in exact arithmetic and in float64."""
+        """Whether every fact is recalled in every prompt of this length in exact arithmetic and float64."""
         return self.facts_proved_exact == self.facts
 
     def to_dict(self) -> dict[str, Any]:
