@@ -29,6 +29,7 @@ import torch
 from scipy.stats import binomtest
 
 import editors
+from factweights.errors import FactweightsError
 from factweights.facts import FactTable
 from factweights.models import seam
 from factweights.models.graft import graft
@@ -195,7 +196,8 @@ def measured(
     """All figures of one model; ``old`` are the untouched model's continuations, None if this is it."""
     known = [*asked.facts, *asked.paraphrases]
     right, _ = recalled(lm, [p for p, _ in known], [a for _, a in known])
-    flags = [i not in set(right.wrong) for i in range(right.asked)]
+    wrong = set(right.wrong)
+    flags = [i not in wrong for i in range(right.asked)]
     free = [*asked.neighbours, *asked.others]
     new = [g.ids for g in answers(lm, free, CONTINUED)]
     found: dict[str, Any] = {
@@ -254,7 +256,7 @@ def row(
         return named | found | {"seconds": 0.0, "parameters_added": 0}, ids
     try:
         new, how = edited(method, lm, facts, wordings, folder, given, settings)
-    except ImportError as e:
+    except (ImportError, FactweightsError) as e:  # the other methods are measured all the same
         return named | {"left_out": str(e)}, []
     wrote = time.perf_counter()
     found, ids = measured(new, lm, asked, old)

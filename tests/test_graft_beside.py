@@ -103,6 +103,24 @@ def test_filling_up_changes_no_loss(scripts: Any, tiny: Any) -> None:
         assert torch.equal(hit[rows == i], own)
 
 
+def test_least_squares_reaches_its_values_where_the_weight_is_small(scripts: Any, tiny: Any) -> None:
+    letters = np.random.default_rng(0).integers(32, 127, 600)
+    texts, ordinary = texts_of(scripts, tiny), ["".join(map(chr, letters))]  # no direction is left out
+    before = {n: p.clone() for n, p in tiny.model.state_dict().items()}
+    missed = []
+    for weight in (1e-6, 1e6):
+        settings = scripts.editors.Settings(layers=2, weight=weight, value_steps=5)
+        new, found = scripts.editors.least_squares(tiny, texts, ordinary, settings)
+        missed.append(found["values_missed"])
+        changed = {n for n, p in new.model.state_dict().items() if not torch.equal(p, before[n])}
+        assert found["layers"] == [0]  # the last layer's output at the subject reaches no later token
+        chosen = {f"model.layers.{i}.mlp.down_proj.weight" for i in found["layers"]}
+        assert changed == chosen if weight < 1 else changed <= chosen
+    assert missed[0] < 0.02
+    assert missed[1] > 0.98  # nothing may change, so nothing is written
+    assert all(torch.equal(p, before[n]) for n, p in tiny.model.state_dict().items())  # the old one stays
+
+
 def test_fine_tuning_learns_and_leaves_the_old_model(scripts: Any, tiny: Any) -> None:
     texts = texts_of(scripts, tiny)
     before = {n: p.clone() for n, p in tiny.model.state_dict().items()}
