@@ -198,7 +198,7 @@ Norm = Annotated[float, BeforeValidator(Real(0.0, 1e9))]
 Margin = Annotated[float, BeforeValidator(Real(0.0, 2.0, open_high=True))]
 Tolerance = Annotated[float, BeforeValidator(Real(0.0, 1.0))]
 PositiveTolerance = Annotated[float, BeforeValidator(Real(1e-6, 1.0))]  # below it no bracket is narrow enough
-Rate = Annotated[float, BeforeValidator(Real(0.0, 1e6, open_low=True))]
+Rate = Annotated[float, BeforeValidator(Real(0.0, 1e38, open_low=True))]  # as float32 goes
 Positive = Annotated[float, BeforeValidator(Real(0.0, 1e12, open_low=True))]
 NonNegative = Annotated[float, BeforeValidator(Real(0.0, 1e12))]
 Exponent = Annotated[float, BeforeValidator(Real(0.0, 100.0))]
