@@ -386,7 +386,7 @@ def test_what_no_longer_fits_is_refused(stored):
 
 
 def test_requests_that_make_no_sense(stored):
-    with pytest.raises(SettingError, match="recall is in"):
+    with pytest.raises(SettingError, match="recall cannot be"):
         edit(stored, set=[MOVED], recall=2.0)
     for method, error, said in (
         ({}, SettingError, "does not say which method"),
