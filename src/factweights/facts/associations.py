@@ -303,8 +303,9 @@ class Associations:
         Raises:
             FileFormatError, ShapeError, FactsError: as in :meth:`read`; or not that many facts.
         """
+        keys, values, targets = read_row(Path(path), row, of)
         try:
-            return cls(**read_row(Path(path), row, of))
+            return cls(keys, values, targets)
         except (ShapeError, FactsError) as e:
             raise type(e)(f"{path}: {e}") from e
 

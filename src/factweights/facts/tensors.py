@@ -164,8 +164,8 @@ def _safetensors(path: Path) -> dict[str, Any]:
     return _needed(path, found, there) | _names(path, layout.metadata.get(_HEADER))
 
 
-def read_row(path: Path, row: int, of: int) -> dict[str, Tensor]:
-    """Key and target of one of ``of`` facts, and all values.
+def read_row(path: Path, row: int, of: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Key ``(1, d_in)`` of one of ``of`` facts, all values ``(M, d_out)``, and its target ``(1,)``.
 
     Raises:
         FileFormatError: as :func:`read_fields`, or not that many facts.
@@ -179,7 +179,7 @@ def read_row(path: Path, row: int, of: int) -> dict[str, Tensor]:
     try:
         with safe_open(path, framework="pt") as f:
             key, target = (f.get_slice(name)[row : row + 1] for name in ("keys", "targets"))
-            return {"keys": key, "values": f.get_tensor("values"), "targets": target.long()}
+            return key, f.get_tensor("values"), target.long()
     except (SafetensorError, OSError, ValueError) as e:
         raise FileFormatError(f"{path} is not a whole safetensors file ({e}); write it again") from e
 

@@ -227,7 +227,8 @@ def taken_up(kept: Kept, names: Iterable[str]) -> list[tuple[Any, ...]]:
     rows = []
     for name in sorted(names):
         raw = kept.raw(name)
-        record = None if raw is None else kept.record(name, digest := hashlib.sha256(raw).hexdigest())
+        digest = "" if raw is None else hashlib.sha256(raw).hexdigest()
+        record = None if raw is None else kept.record(name, digest)
         if record is None:
             continue
         spec = record["cell"]
