@@ -211,7 +211,10 @@ def test_a_width_is_searched_at_a_usual_dimension(cli, table):
         (["width", "gated-hebian", "--d", 8, "--facts", 8], "did you mean 'gated-hebbian'"),
         (["width", "gated-hebbian", "--d", 8, "--facts", 8, "--setting", "width=3"], "given twice"),
         (["width", "gated-hebbian", "--d", 8, "--facts", 8, "--seeds", "0"], "a count from 1 to"),
-        (["width", "gated-hebbian", "--d", 8, "--facts", 8, "--tied", "--outputs", 3], "leave --outputs and --d-out out"),
+        (
+            ["width", "gated-hebbian", "--d", 8, "--facts", 8, "--tied", "--outputs", 3],
+            "leave --outputs and --d-out out",
+        ),
         (
             ["capacity", "gated-hebbian", "--d", 8],
             "gated-hebbian needs width: --width …, or --setting width=…",
