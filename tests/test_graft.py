@@ -1,19 +1,29 @@
 """A table grafted into tiny random models of four architectures: said in full, and nothing else touched."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 
+from factweights.errors import NotStorableError, TamperedError
 from factweights.facts import FactTable
 from factweights.models import seam
 from factweights.models.graft import (
+    NotGraftableError,
     before,
+    edit_grafted,
+    explain_grafted,
     graft,
+    is_grafted,
+    verify_grafted,
 )
 from factweights.models.graft.prompts import ASIDE, FRAMES, NARRATIVE, PROSE, REQUESTS, STORIES
+from factweights.plots.grafted import draw_grafted
 from small_models import tokenizer
 
 FACTS = (
@@ -105,3 +115,101 @@ def test_the_model_before_lies_in_the_folder_bit_for_bit(grafted: Any) -> None:
     old, found = seam.load(base).model.state_dict(), before(out).model.state_dict()
     assert old.keys() == found.keys()
     assert all(torch.equal(old[n], found[n]) for n in old)
+
+
+@pytest.fixture(scope="session")
+def llama(words: Any, tmp_path_factory: Any) -> tuple[Path, Path]:
+    """A base and its graft, for whoever does not care for the architecture."""
+    folder = tmp_path_factory.mktemp("one")
+    base = random_model("llama", words, folder / "base")
+    graft(base, TABLE, folder / "out", templates=TEMPLATES, full=False)
+    return base, folder / "out"
+
+
+def tensors(path: Path) -> dict[str, torch.Tensor]:
+    return load_file(path / "model.safetensors")
+
+
+def same(a: Path, b: Path) -> bool:
+    x, y = tensors(a), tensors(b)
+    return x.keys() == y.keys() and all(torch.equal(x[n], y[n]) for n in x)
+
+
+def test_taking_a_fact_out_gives_the_tensors_that_never_had_it(llama: Any, tmp_path: Path) -> None:
+    base, out = llama
+    kept = [f for f in FACTS if f[:2] != ("Niger", "capital")]
+    graft(base, FactTable.from_rows(kept[::-1]), tmp_path / "never", templates=TEMPLATES, full=False)
+    edited = edit_grafted(out, remove=[("Niger", "capital")], out=tmp_path / "removed")
+    assert edited.certificate is not None
+    assert edited.certificate.facts == len(kept)
+    assert same(tmp_path / "never", tmp_path / "removed")
+
+
+def test_changes_one_after_another_equal_one_graft(llama: Any, tmp_path: Path) -> None:
+    base, out = llama
+    edit_grafted(out, set=[("Niger", "capital", "Paris")], out=tmp_path / "step")
+    edit_grafted(tmp_path / "step", set=[("Mexico", "currency", "Euro")])
+    changed = {("Niger", "capital"): "Paris", ("Mexico", "currency"): "Euro"}
+    table = FactTable.from_rows([(s, r, changed.get((s, r), a)) for s, r, a in FACTS])
+    graft(base, table, tmp_path / "once", templates=TEMPLATES, full=False)
+    assert same(tmp_path / "step", tmp_path / "once")
+
+
+def test_verify_finds_the_same_and_notices_a_changed_file(llama: Any, tmp_path: Path) -> None:
+    _, out = llama
+    found = verify_grafted(out, full=False)
+    assert (found.efficacy, found.facts) == (1.0, len(FACTS))
+    copied = tmp_path / "copied"
+    shutil.copytree(out, copied)
+    (copied / "facts.csv").write_text("subject,relation,answer\nFrance,capital,Rome\n")
+    with pytest.raises(TamperedError):
+        verify_grafted(copied, full=False)
+
+
+def test_explain_says_which_name_relation_and_neuron(llama: Any, tmp_path: Path) -> None:
+    _, out = llama
+    found = explain_grafted(out, "Equatorial Guinea", "capital")
+    assert found.subject == "Equatorial Guinea"
+    assert [r["relation"] for r in found.relations if r["fired"]] == ["capital"]
+    assert found.neurons[0]["answer"] == "Port of Spain"
+    assert found.due > 0
+    json.dumps(found.to_dict())
+    assert draw_grafted(found.to_dict(), tmp_path / "picture.png").stat().st_size > 1000
+
+
+def test_a_name_within_another_word_says_nothing(llama: Any) -> None:
+    _, out = llama
+    found = explain_grafted(out, "Niger", "capital", prompt="The capital of Nigerien is")
+    assert found.subject is None
+
+
+def test_what_cannot_be_grafted_is_refused_with_the_reason(words: Any, tmp_path: Path) -> None:
+    path = tmp_path / "gpt2"
+    config = transformers.GPT2Config(vocab_size=len(words), n_embd=32, n_layer=2, n_head=2)
+    transformers.GPT2LMHeadModel(config).save_pretrained(path)
+    words.save_pretrained(path)
+    with pytest.raises(NotGraftableError, match=r"layer norm.*absolute positions"):
+        graft(path, TABLE, tmp_path / "out")
+    path = tmp_path / "experts"
+    config = transformers.MixtralConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=32, num_hidden_layers=4,
+        num_attention_heads=2, num_key_value_heads=1, num_local_experts=2,
+    )  # fmt: skip
+    transformers.MixtralForCausalLM(config).save_pretrained(path)
+    words.save_pretrained(path)
+    with pytest.raises(NotGraftableError, match="mixture of experts"):
+        graft(path, TABLE, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_facts_that_do_not_come_out_are_listed_and_nothing_is_saved(
+    words: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    base = random_model("llama", words, tmp_path / "base")
+    monkeypatch.setattr("factweights.models.graft.circuit.FIRST", 0.0)
+    with pytest.raises(NotStorableError, match=r"do not come out.*nothing was saved"):
+        graft(base, TABLE.head(3), tmp_path / "out", templates=TEMPLATES, full=False)
+    assert not (tmp_path / "out").exists()
+    kept = graft(base, TABLE.head(3), tmp_path / "out", templates=TEMPLATES, full=False, keep_failed=True)
+    assert kept.certificate.n_missed == len(kept.certificate.missed) == 3
+    assert is_grafted(tmp_path / "out")

@@ -156,7 +156,7 @@ def _taken_apart(
         tokens=tuple(tokens),
         attention=tuple(float(a) for a in seen["attention"]),
         recognised=tuple(_recognised(found["spellings"], ids, tokens)),
-        subject=_subject(end[space.at("subject")], names),
+        subject=_subject(end[space.at("subject")], float(end[space.one("unit")]), names),
         due=due,
         relations=tuple(relations),
         neurons=tuple(_neurons(found["facts"], seen, settings)),
@@ -199,10 +199,10 @@ def _recognised(
     return found
 
 
-def _subject(state: Tensor, names: list[str]) -> str | None:
+def _subject(state: Tensor, unit: float, names: list[str]) -> str | None:
     """Whose code the state holds: its signs, in units of its last coordinate."""
     size = float(state[-1])
-    if not size > 0:
+    if not size > unit / 2:
         return None
     match = words(len(names), len(state) - 1) @ (state[:-1] / size)
     best = int(match.argmax())

@@ -196,7 +196,7 @@ def write(
         other_questions(relations, asked.wordings),
         texts,
     )
-    with whole_folder(out, overwrite=overwrite) as tmp, seam.quiet():
+    with whole_folder(out, kind=folders.GRAFTED, overwrite=overwrite, on_progress=tell) as tmp, seam.quiet():
         _save(tmp, lm, grafted, c, written, table, asked, found, fitted_on)
         del grafted
         wrote = time.perf_counter() - begun

@@ -18,8 +18,8 @@ SHARP = 60.0  # nats by which the wanted distance wins
 LOUDER = 4  # times as many where keys may be weaker than they should
 WINDOW = 96  # tokens after its name within which a subject is remembered
 FORGOTTEN = 3  # windows after which it is not
-NEAR = 32  # distances within which two names one token apart are told apart best
-SLOPES = (6.0, 2.0)  # nats a token, near and beyond
+NEAREST, NEAR = 8, 32  # distances within which two names one token apart are told apart best, and well
+SLOPES = (16.0, 6.0, 2.0)  # nats a token, within either and beyond
 CUE_WINDOW = 32  # tokens back within which a word may name the relation
 FLAT = 0.2  # nats by which words within it may differ
 KEPT = 25.0  # nats above no name at all, at the end of the window
@@ -110,7 +110,7 @@ def latest(frequencies: tuple[float, ...], reach: int) -> Turn:
 
     near, far = np.arange(window + 1), _distances(8192, reach)
     falls = basis(near)[1:] - basis(near)[:-1]
-    slope = np.where(near[:-1] < NEAR, *SLOPES)
+    slope = np.select([near[:-1] < NEAREST, near[:-1] < NEAR], SLOPES[:2], SLOPES[2])
     last, gone = basis(near[-1:]), basis(far[far >= FORGOTTEN * window])
     between = basis(np.arange(window + 1, FORGOTTEN * window)) - last
     rows = [falls, -last, gone, between]
@@ -118,7 +118,7 @@ def latest(frequencies: tuple[float, ...], reach: int) -> Turn:
     x = _solve(rows, bounds, 2 * n)
     if x is None:
         raise NotGraftableError("no head can prefer the nearer name: its rotary pairs turn too slowly")
-    return Turn(tuple(x[:n]), tuple(x[n:]), float(SLOPES[1]))
+    return Turn(tuple(x[:n]), tuple(x[n:]), SLOPES[-1])
 
 
 @lru_cache(maxsize=32)
