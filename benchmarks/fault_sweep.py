@@ -1,7 +1,7 @@
 """Kill and interrupt store, edit, compile, report and onnx before every file operation, and count losses.
 
-Run as ``python benchmarks/fault_sweep.py [COMMAND …]``; a few minutes each on a quiet machine. The tests do
-the same for some of the operations.
+Run as ``python benchmarks/fault_sweep.py [EVERY] [COMMAND …]``: before each EVERYth operation of the named
+commands, or of all. A few minutes each on a quiet machine.
 """
 
 import os
@@ -22,12 +22,13 @@ import fault_cases
 torch.set_num_threads(1)
 
 
-def main(names: list[str]) -> int:
-    bad = 0
+def main(given: list[str]) -> int:
+    names, bad = [g for g in given if not g.isdigit()], 0
+    every = next((int(g) for g in given if g.isdigit()), 1)
     for name in names or list(fault_cases.CASES):
         home, begun = Path(tempfile.mkdtemp(prefix="faults-")), time.perf_counter()
         try:
-            for tally in fault_cases.sweeps(name, home, signals=(signal.SIGKILL, signal.SIGINT)):
+            for tally in fault_cases.sweeps(name, home, signals=(signal.SIGKILL, signal.SIGINT), every=every):
                 print(f"{tally}  ({time.perf_counter() - begun:.0f} s)", flush=True)
                 bad += not tally.sound
         finally:

@@ -15,6 +15,7 @@ import shutil
 import signal
 import sqlite3
 import struct
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -62,6 +63,7 @@ class Seen:
 
     def note(self, kind: str, what: str) -> None:
         self.trouble[kind] += 1
+        print(f"{kind}: {what}", file=sys.stderr, flush=True)
         self.first.setdefault(kind, []).append(what)
 
     def __str__(self) -> str:

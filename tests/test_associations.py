@@ -419,3 +419,12 @@ def test_writing_fails_whole(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="No space left"):
         small().write(tmp_path / "f.safetensors")
     assert [f.name for f in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_numpy_header_that_python_cannot_read(tmp_path):
+    np.save(tmp_path / "f.npy", np.eye(3))
+    raw = (tmp_path / "f.npy").read_bytes()
+    for old, new in ((b"(3, 3)", b"(3, 3("), (b"(3, 3)", b"9" * 6), (b"'<f8'", b"'<f9'"), (b"{", b"\\")):
+        (tmp_path / "f.npy").write_bytes(raw.replace(old, new))
+        with pytest.raises(FileFormatError, match="not a whole numpy file"):
+            Associations.read(tmp_path / "f.npy", values=tmp_path / "f.npy")

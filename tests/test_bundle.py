@@ -398,3 +398,12 @@ def test_names_of_another_kind_are_errors(saved, change):
     for load in (Bundle.load, lambda path: Bundle.load_one(path, "Peru", "capital")):
         with pytest.raises(FileFormatError):
             load(saved)
+
+
+@pytest.mark.parametrize(
+    "change", [{"recall": "x"}, {"recall": 2.0}, {"noise_recall": 3}, {"top_k": {"x": 1.0}}]
+)
+def test_certificates_of_another_kind_are_errors(saved, change):
+    (saved / "certificate.json").write_text(json.dumps({"recall": 1.0, **change}))
+    with pytest.raises(FileFormatError, match=r"certificate\.json is damaged"):
+        Bundle.load(saved, check=False)

@@ -1,13 +1,15 @@
 """A stored memory as a folder: weights, facts, their names, and the certificate that they are there."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, final, runtime_checkable
+from typing import Annotated, Any, Protocol, final, runtime_checkable
 
 import torch
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from factweights.errors import FactsError, SettingError, ShapeError, TamperedError, some
 from factweights.facts import Associations, FactTable
@@ -26,6 +28,7 @@ from factweights.folders import (
     whole_folder,
     write_json,
 )
+from factweights.folders.jsons import checked
 from factweights.folders.manifests import Sha256
 from factweights.memories import Memory, load_memory
 from factweights.progress import OnProgress, silent
@@ -34,6 +37,15 @@ from factweights.show import in_html, shown
 FORMAT, EARLIER = "factweights.bundle.2", "factweights.bundle.1"  # where names stood in the tensors' header
 MEMORY, FACTS, TABLE, NAMES = "memory.safetensors", "facts.safetensors", "facts.csv", "names.json"
 CERTIFICATE, MANIFEST = "certificate.json", "manifest.json"
+
+
+def _number(kind: Callable[[str], float]) -> Callable[[str], str]:
+    def check(key: str) -> str:
+        if len(key) > 40 or not 0 <= kind(key) < 1e9:
+            raise ValueError(f"{key[:40]!r} is no size")
+        return key
+
+    return check
 
 
 class BundleManifest(Manifest):
@@ -48,6 +60,22 @@ class BundleManifest(Manifest):
     facts_hash: Sha256
     weights_hash: Sha256
     table_hash: Sha256 | None
+
+
+class CertificateFile(BaseModel):
+    """What is read again of ``certificate.json``; whoever made it may have written more.
+
+    Attributes:
+        recall: share of the facts that come out right.
+        noise_recall: the same by norm of key noise.
+        top_k: share of the facts whose answer is among the k best, by k.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    recall: Annotated[float, Field(ge=0, le=1)] | None = None
+    noise_recall: dict[Annotated[str, AfterValidator(_number(float))], float] = {}
+    top_k: dict[Annotated[str, AfterValidator(_number(int))], float] = {}
 
 
 BUNDLE = Kind(
@@ -217,7 +245,7 @@ class Bundle:
         memory, facts = load_memory(path / MEMORY), _facts(path, NAMES in manifest.files)
         table = FactTable.read(path / TABLE, wide=False) if TABLE in manifest.files else None
         try:
-            bundle = cls(memory, facts, table, read_json(path / CERTIFICATE), manifest.method)
+            bundle = cls(memory, facts, table, _certificate(path), manifest.method)
         except (ShapeError, FactsError) as e:
             raise TamperedError(f"{path}: its files do not belong together: {e}") from e
         if check and bundle._hashes() != (manifest.weights_hash, manifest.facts_hash, manifest.table_hash):
@@ -251,7 +279,7 @@ class Bundle:
         facts = Associations.read_row(path / FACTS, rows[pair], len(rows))
         try:
             facts = replace(facts, key_names=(pair,), value_names=names.value_names)
-            return cls(memory, facts, None, read_json(path / CERTIFICATE), manifest.method)
+            return cls(memory, facts, None, _certificate(path), manifest.method)
         except (ShapeError, FactsError) as e:
             raise TamperedError(f"{path}: its files do not belong together: {e}") from e
 
@@ -338,6 +366,12 @@ class Bundle:
 
     def __repr__(self) -> str:
         return f"Bundle({self.memory!r}, {self.table if self.table is not None else self.facts!r})"
+
+
+def _certificate(path: Path) -> dict[str, Any]:
+    found = read_json(path / CERTIFICATE)
+    checked(CertificateFile, found, path / CERTIFICATE)
+    return found
 
 
 def _facts(path: Path, named: bool) -> Associations:

@@ -75,15 +75,22 @@ def dynamics(
         frames: Folder for the probabilities at ninety times, one PNG each.
         animation: GIF of the same.
     """
-    from factweights.cli.output import print_json
+    from factweights.cli.output import must_take_picture, print_json
     from factweights.cli.progress import shown_progress
     from factweights.dynamics import descend as take_steps
     from factweights.dynamics import gradient_flow
     from factweights.errors import SettingError
+    from factweights.folders import must_be_writable
 
     pictures = {"panel": panel, "frames": frames, "animation": animation}
     if descend and any(p is not None for p in pictures.values()):
         raise SettingError("--panel, --frames and --animation show the flow; leave --descend out")
+    if panel is not None:
+        must_take_picture(panel)
+    if animation is not None:
+        must_take_picture(animation, (".gif",))
+    if frames is not None:
+        must_be_writable(frames)
     facts = read_if(table, reading, "--table FILE")
     task = recall_task(
         subjects, relations, answers, facts, noise, length, alpha, beta, structured=structured, seed=seed

@@ -35,9 +35,11 @@ def explain(
         top: How many answers to list.
         plot: Draw it as well: PNG, SVG or PDF.
     """
-    from factweights.cli.output import print_json
+    from factweights.cli.output import must_take_picture, print_json
     from factweights.models.graft.folder import is_grafted
 
+    if plot is not None:
+        must_take_picture(plot)
     if is_grafted(folder):
         from factweights.models.graft import explain_grafted
         from factweights.plots.grafted import draw_grafted as draw

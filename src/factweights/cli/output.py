@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from factweights.show import shown
@@ -49,3 +50,20 @@ def number(x: float | None, digits: int = 4) -> str:
 def percent(x: float | None) -> str:
     """+1.2%; a dash for None."""
     return "–" if x is None else f"{x:+.1%}"
+
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def must_take_picture(path: Path, kinds: Sequence[str] = PICTURES) -> None:
+    """Say before long work that no picture can be written at ``path``.
+
+    Raises:
+        SettingError: another suffix; OutputError: nothing can be written there.
+    """
+    from factweights.errors import SettingError
+    from factweights.folders import must_take_file
+
+    if path.suffix.lower() not in kinds:
+        raise SettingError(f"a picture is written as {', '.join(kinds)}, not as {path.suffix!r}: {path}")
+    must_take_file(path)

@@ -105,8 +105,11 @@ def results(
         parquet: Write the rows to this Parquet file as well (needs the extra [data]).
     """
     from factweights.cli.output import number, print_json, print_table
+    from factweights.folders import must_take_file
     from factweights.studies import study_results
 
+    if parquet is not None:
+        must_take_file(parquet)
     found = study_results(folder, study)
     if parquet is not None:
         found.to_parquet(parquet)

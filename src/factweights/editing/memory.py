@@ -173,7 +173,7 @@ def edit(
     facts = edit_named(bundle.facts, plan, keys=keys, values=values, prune=prune)
     chosen = method_of(bundle) if method is None else method
     chosen = chosen if recall is None else chosen.for_recall(recall)
-    aim = recall or getattr(chosen, "recall", None) or float(bundle.certificate["recall"])
+    aim = recall or getattr(chosen, "recall", None) or _recall(bundle)
     on_progress(Progress(0, None, f"writing {len(plan.written):,} of {len(facts):,} facts"))
     memory, certificate, how = write(bundle, facts, plan, chosen, aim, seed=seed, on_progress=on_progress)
     if certificate.recall < aim:
@@ -232,6 +232,13 @@ def edit_folder(
         if out is None and edited.bundle.facts.hash == bundle.facts.hash:
             return edited, None
         return edited, edited.save(target, overwrite=out is None, on_progress=on_progress)
+
+
+def _recall(bundle: Bundle) -> float:
+    found = bundle.certificate.get("recall")
+    if not isinstance(found, (int, float)) or not 0 < found <= 1:
+        raise SettingError(f"the certificate says recall {found!r}; give the one to reach as recall=")
+    return float(found)
 
 
 def _table(bundle: Bundle) -> FactTable:

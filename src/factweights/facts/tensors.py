@@ -2,6 +2,7 @@
 
 import json
 import math
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -23,7 +24,7 @@ FORMAT = "factweights.associations.1"
 MAX_HEADER = 90_000_000  # bytes; safetensors refuses to read a header of more than 100 million
 _HEADER = "factweights"
 _UNREADABLE = (OSError, ValueError, EOFError, MemoryError, OverflowError, SyntaxError, NotImplementedError)
-_UNREADABLE += (RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE += (RuntimeError, TypeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 _TENSORS = ("keys", "values", "targets")
 
 
