@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written_to_is_told_first(calls, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot make"):
         run_cells([cell()], tmp_path / "file")
-    with pytest.raises(SettingError, match="workers is 0"):
+    with pytest.raises(SettingError, match="workers cannot be 0"):
         run_cells([cell()], tmp_path / "out", workers=0)
     assert calls == []
 

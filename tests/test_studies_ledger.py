@@ -271,7 +271,7 @@ def test_cells_with_and_without_gpus_share_no_pack():
 
 
 def test_an_engine_needs_a_worker():
-    with pytest.raises(SettingError, match="workers is 0"):
+    with pytest.raises(SettingError, match="workers cannot be 0"):
         LocalEngine(0)
 
 

@@ -48,7 +48,7 @@ def run(
 
     study = load_spec(spec)
     if dry_run:
-        _print(estimate(study, out, workers=workers or cores()), json)
+        _print(estimate(study, out, workers=cores() if workers is None else workers), json)
         return
     _run([study], out, workers, engine, retry, log, json)
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
-from factweights.errors import SettingError
+from factweights.domains import Workers, checked
 from factweights.studies.cells import Cell
 from factweights.studies.processes import run_in_processes
 
@@ -86,9 +86,8 @@ class LocalEngine(Engine):
 
     name = "local"
 
-    def __init__(self, workers: int = 1) -> None:
-        if workers < 1:
-            raise SettingError(f"workers is {workers}; give at least 1")
+    @checked
+    def __init__(self, workers: Workers = 1) -> None:
         self.slots = workers
 
     def run(self, packs: Iterable[Pack]) -> Generator[tuple[Pack, list[Outcome]]]:

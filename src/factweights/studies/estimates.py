@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from factweights.domains import Workers, checked
 from factweights.show import Shown
 from factweights.studies.cells import Cell, Study
 
@@ -54,7 +55,8 @@ class Estimate(Shown):
         ]
 
 
-def estimate(study: Study, folder: str | Path | None = None, *, workers: int = 1) -> Estimate:
+@checked
+def estimate(study: Study, folder: str | Path | None = None, *, workers: Workers = 1) -> Estimate:
     """What running ``study`` takes, those of its cells left out that lie finished in ``folder``."""
     from factweights.studies.kept import Kept
 

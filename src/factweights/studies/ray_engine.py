@@ -35,7 +35,7 @@ class RayEngine(Engine):
 
     def __init__(self, *, address: str | None = None, slots: int | None = None) -> None:
         if slots is not None and slots < 1:
-            raise SettingError(f"workers is {slots}; give at least 1")
+            raise SettingError(f"workers cannot be {slots}; give at least 1", fields=("workers",))
         self._ray = _ray()
         self._ours = not self._ray.is_initialized()
         if self._ours:
