@@ -51,7 +51,7 @@ def pairs_of(home: Path, pairs: int) -> tuple[int, int, int, int]:
 def _stored(rows: list[tuple[str, str, str]]) -> tuple:
     from factweights.storing import store_table
 
-    b = store_table(fw.FactTable.from_rows(rows), fw.ExactLinear(), d=24).bundle
+    b = store_table(fw.FactTable.from_rows(rows), fw.ExactLinear(), d=16 + len(rows)).bundle
     return b.memory, b.facts, b.table, b.certificate, b.method
 
 

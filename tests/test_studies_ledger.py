@@ -543,3 +543,20 @@ def test_ctrl_c_while_drawing_says_what_is_kept(tmp_path, calls, monkeypatch):
     study = study_from({**SWEEP, "sizes": [4]})
     with pytest.raises(Interrupted, match=r"while drawing; . of . cells are finished and kept in .*cells"):
         run_studies([study], tmp_path, workers=1)
+
+
+@pytest.mark.parametrize("text", ["seeds = " + "9" * 5000, "x = " + "[" * 9000, "\udcff", "a = 1\na = 2"])
+def test_specs_that_are_no_toml(tmp_path, text):
+    (tmp_path / "spec.toml").write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(FileFormatError, match="is not TOML"):
+        load_spec(tmp_path / "spec.toml")
+
+
+@pytest.mark.parametrize("value", ["1e999", "NaN", "9" * 5000, "[" * 9000])
+def test_cells_with_numbers_that_are_none(tmp_path, calls, value):
+    run_cells([cell(4)], tmp_path)
+    path = tmp_path / "cells" / f"{cell(4).hash}.json"
+    path.write_text(path.read_text().replace('"facts": 4', f'"facts": {value}'))
+    (tmp_path / LEDGER).unlink()
+    assert study_results(tmp_path).rows == ()
+    assert run_cells([cell(4)], tmp_path)[cell(4).hash]["facts"] == 4

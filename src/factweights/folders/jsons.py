@@ -49,7 +49,7 @@ def parse_json(raw: str | bytes) -> Any:
         ValueError, RecursionError: it is none, or holds numbers that no machine number is.
     """
     found = json.loads(raw, parse_int=_integer, parse_constant=_constant)
-    json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair cannot be written again
+    json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # nor half a surrogate pair, nor 1e999
     return found
 
 

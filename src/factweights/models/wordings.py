@@ -123,7 +123,7 @@ def read_wordings(path: str | Path) -> dict[str, tuple[str, ...]]:
     """The lists of a TOML file; errors as in :meth:`Wordings.choose`."""
     try:
         found = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+    except (ValueError, RecursionError) as e:
         raise FileFormatError(f"{path} is not TOML: {e}") from e
     return _lists(found, str(path))
 
