@@ -99,7 +99,7 @@ def test_plan_on_the_command_line(cli, cli_json):  # noqa: F811
         (["study", "status", "{tmp}/none"], "nothing was run in"),
         (["study", "run", "{tmp}/spec.toml", "--out", "{tmp}/o"], "did you mean 'sizes'"),
         (["report", "{tmp}"], "no study has left its numbers"),
-        (["plan", "--facts", "1"], "2 or more facts"),
+        (["plan", "--facts", "1"], "--facts cannot be 1"),
     ],
 )
 def test_errors_say_what_to_do(cli, tmp_path, tokens, said):  # noqa: F811
