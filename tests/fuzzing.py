@@ -1,7 +1,7 @@
 """Damaged and forged inputs for every reader and command, drawn from one seed, each run in a forked child.
 
-A child has 60 s and 2 GiB beyond what it began with. What counts: tracebacks, hangs, memory, outputs that are
-half-written, litter, and damaged files that are accepted.
+A child has 60 s of processor, 300 s on the clock and 2 GiB beyond what it began with. What counts: tracebacks,
+hangs, memory, outputs that are half-written, litter, and damaged files that are accepted.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ from factweights.folders import sha256
 from factweights.folders.manifests import _checksum
 from fault_cases import REPORT, TABLE
 
-SECONDS, BYTES = 60, 2 << 30
+SECONDS, CLOCK, BYTES = 60, 300, 2 << 30
 VALUES: list[Any] = [
     None,
     True,
@@ -274,7 +274,7 @@ def run(work: Callable[[], int]) -> tuple[int | None, str, int]:
     if child == 0:
         _limited(work, write)
     os.close(write)
-    said, end = b"", time.monotonic() + SECONDS + 5
+    said, end = b"", time.monotonic() + CLOCK + 5
     while time.monotonic() < end and select.select([read], [], [], max(0, end - time.monotonic()))[0]:
         if not (block := os.read(read, 1 << 16)):
             break
@@ -284,14 +284,15 @@ def run(work: Callable[[], int]) -> tuple[int | None, str, int]:
     os.close(read)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     text, _, grown = said.decode(errors="replace").rpartition("\0")
-    hung = status in (-signal.SIGKILL, -signal.SIGALRM)
+    hung = status in (-signal.SIGKILL, -signal.SIGALRM, -signal.SIGXCPU)
     return None if hung else status, text, int(grown) if grown.isdigit() else 0
 
 
 def _limited(work: Callable[[], int], out: int) -> None:
     code, stream = 70, io.StringIO()
     try:
-        signal.alarm(SECONDS)
+        signal.alarm(CLOCK)
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (size + BYTES, size + BYTES))
