@@ -1,7 +1,7 @@
 """Damaged and forged inputs for every reader and command, drawn from one seed, each run in a forked child.
 
-A child has 60 s of processor, 300 s on the clock and 2 GiB beyond what it began with. What counts: tracebacks,
-hangs, memory, outputs that are half-written, litter, and damaged files that are accepted.
+A child has 60 s of processor, 300 s on the clock and 2 GiB beyond what it began with. What counts: hangs,
+tracebacks, memory, outputs that are half-written, litter, and damaged files that are accepted.
 """
 
 import contextlib

@@ -560,3 +560,17 @@ def test_cells_with_numbers_that_are_none(tmp_path, calls, value):
     (tmp_path / LEDGER).unlink()
     assert study_results(tmp_path).rows == ()
     assert run_cells([cell(4)], tmp_path)[cell(4).hash]["facts"] == 4
+
+
+@pytest.mark.parametrize(
+    "change", ["cells SET arguments = '{'", "studies SET spec = 'x'", "studies SET name = 3"]
+)
+def test_reading_a_ledger_with_a_damaged_row_is_an_error(tmp_path, calls, change):
+    study = study_from({**SWEEP, "sizes": [4]})
+    run_cells(study.cells(), tmp_path, studies=[study])
+    with sqlite3.connect(tmp_path / LEDGER) as db:
+        db.execute(f"UPDATE {change}")
+    for read in (study_status, study_results, studies_in):
+        with pytest.raises(FileFormatError, match="is damaged"):
+            read(tmp_path)
+    assert run_cells(study.cells(), tmp_path)  # sets it aside

@@ -268,7 +268,7 @@ def _connect(path: Path) -> sqlite3.Connection:
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {FORMAT}")
             patiently(db, "COMMIT")
-        _must_be_sound(db)
+        must_be_sound(db)
     except BaseException:
         db.close()
         raise
@@ -296,7 +296,7 @@ class _Row(BaseModel):
     changed: str | None
 
 
-def _must_be_sound(db: sqlite3.Connection) -> None:
+def must_be_sound(db: sqlite3.Connection) -> None:
     """Every row must be one, and every hash that of its own call.
 
     Raises:
@@ -315,7 +315,12 @@ def _must_be_sound(db: sqlite3.Connection) -> None:
             raise sqlite3.DatabaseError(f"a row of cells is none: {str(e)[:100]}") from e
         if canonical_hash(spec) != row.hash:
             raise sqlite3.DatabaseError(f"the cell {row.hash[:12]} has the hash of another")
-    db.execute("SELECT hash, name, spec, version, added FROM studies").fetchall()
+    for row in db.execute("SELECT hash, name, spec, version, added FROM studies"):
+        try:
+            if not all(isinstance(x, str) for x in row) or not isinstance(parse_json(row[2]), dict):
+                raise ValueError("a text is none")
+        except (ValueError, RecursionError) as e:
+            raise sqlite3.DatabaseError(f"a row of studies is none: {str(e)[:100]}") from e
     db.execute("SELECT study, place, cell FROM study_cells").fetchall()
     db.execute("SELECT id, pid, host, engine, slots, begun, ended, how FROM runs LIMIT 1")
 

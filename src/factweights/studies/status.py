@@ -13,7 +13,7 @@ from factweights.folders import whole_file
 from factweights.show import Shown
 from factweights.studies.cells import Study
 from factweights.studies.kept import Kept
-from factweights.studies.ledger import LEDGER, SCHEMA, TAKE_UP, taken_up
+from factweights.studies.ledger import LEDGER, SCHEMA, TAKE_UP, must_be_sound, taken_up
 from factweights.studies.specs import validated
 
 
@@ -224,6 +224,8 @@ def _reading(folder: str | Path) -> Iterator[sqlite3.Connection]:
         raise FileNotFoundError(f"nothing was run in {folder}: it has no {LEDGER} and no cells")
     with contextlib.closing(_opened(folder)) as db:
         try:
+            if (folder / LEDGER).is_file():
+                must_be_sound(db)
             yield db
         except sqlite3.DatabaseError as e:
             raise FileFormatError(
