@@ -26,6 +26,7 @@ from factweights.errors import (
 )
 from factweights.facts import Associations, FactTable
 from factweights.folders import plain, sha256
+from factweights.folders.manifests import _checksum
 from factweights.memories import LinearMemory
 
 ROWS = [
@@ -180,10 +181,21 @@ def test_files_of_another_bundle(saved, tmp_path):
         Bundle.load(saved, check=False)
 
 
-def edit(saved: Path, **changes) -> None:
-    """As a forger does, or a version that wrote no checksum."""
+def sealed_by_hand(manifest: dict) -> dict:
+    return manifest | {"checksum": _checksum(manifest)}
+
+
+def test_a_manifest_of_this_version_needs_its_checksum(saved):
     manifest = json.loads((saved / "manifest.json").read_text())
-    (saved / "manifest.json").write_text(json.dumps(manifest | changes | {"checksum": None}))
+    (saved / "manifest.json").write_text(json.dumps(manifest | {"checksum": None}))
+    with pytest.raises(TamperedError, match=r"manifest\.json is not as it was saved"):
+        Bundle.load(saved)
+
+
+def edit(saved: Path, **changes) -> None:
+    """As a forger does, who writes a checksum that is right."""
+    manifest = json.loads((saved / "manifest.json").read_text())
+    (saved / "manifest.json").write_text(json.dumps(sealed_by_hand(manifest | changes)))
 
 
 def test_a_changed_manifest_is_found(saved):

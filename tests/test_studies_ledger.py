@@ -563,7 +563,7 @@ def test_cells_with_numbers_that_are_none(tmp_path, calls, value):
 
 
 @pytest.mark.parametrize(
-    "change", ["cells SET arguments = '{'", "studies SET spec = 'x'", "studies SET name = 3"]
+    "change", ["cells SET arguments = '{'", "studies SET spec = 'x'", "studies SET name = X'00'"]
 )
 def test_reading_a_ledger_with_a_damaged_row_is_an_error(tmp_path, calls, change):
     study = study_from({**SWEEP, "sizes": [4]})
