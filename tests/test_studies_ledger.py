@@ -552,6 +552,18 @@ def test_specs_that_are_no_toml(tmp_path, text):
         load_spec(tmp_path / "spec.toml")
 
 
+@pytest.mark.parametrize("seconds", ["nan", "inf", -1e400, None, [], "1"])
+def test_cells_with_seconds_that_are_none(tmp_path, calls, seconds):
+    run_cells([cell(4)], tmp_path)
+    path = tmp_path / "cells" / f"{cell(4).hash}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
+    assert estimate_of(tmp_path) == 0
+    assert study_results(tmp_path).rows == ()
+    (tmp_path / LEDGER).unlink()
+    assert run_cells([cell(4)], tmp_path)[cell(4).hash]["facts"] == 4
+    assert len(calls) == 2
+
+
 @pytest.mark.parametrize("value", ["1e999", "NaN", "9" * 5000, "[" * 9000])
 def test_cells_with_numbers_that_are_none(tmp_path, calls, value):
     run_cells([cell(4)], tmp_path)

@@ -33,7 +33,7 @@ class CellFile(BaseModel):
         checksum: SHA-256 of all other fields; files of earlier versions have none.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     cell: dict[str, JsonValue]
     result: dict[str, JsonValue]
@@ -84,10 +84,10 @@ class Kept:
         if found is None or (digest is not None and hashlib.sha256(found).hexdigest() != digest):
             return None
         try:
-            record = CellFile.model_validate(parse_json(found))
+            fields = parse_json(found)
+            CellFile.model_validate(fields)
         except (ValueError, RecursionError):
             return None
-        fields = record.model_dump(exclude_unset=True)
         checksum = fields.pop("checksum", None)
         whole = checksum is None or checksum == canonical_hash(fields)
         return fields if whole and canonical_hash(fields["cell"]) == name else None
