@@ -440,7 +440,7 @@ def test_a_table_with_byte_order_mark_and_repeats_is_read(cli_json, tmp_path):
         (["verify", "{stored}", "--top-k", "x"], "--top-k takes whole numbers"),
         (["reproduce", "fig1-lft", "--out", "{tmp}/o"], "did you mean 'fig1-left'"),
         (["reproduce", "fig1-left", "--scale", "smok", "--out", "{tmp}/o"], "did you mean 'smoke'?"),
-        (["reproduce", "fig1-left", "--workers", "-1", "--out", "{tmp}/o"], "at least 1"),
+        (["reproduce", "fig1-left", "--workers", "-1", "--out", "{tmp}/o"], "from 1 to 1,024"),
         (["reproduce", "fig1-left", "--out", "{table}"], "cannot make"),
     ],
 )
