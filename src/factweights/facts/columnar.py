@@ -1,7 +1,7 @@
 """Columns with types of their own: Arrow, Parquet and data frames.
 
 Limits on the size of hostile files belong into :func:`parquet_sheet`, before anything is read, and into
-:func:`_read_column`, the one place where pages are decompressed. Only columns that are used are read.
+:func:`_blocks`, the one place where pages are decompressed. Of large files only columns that are used are read.
 """
 
 import json
@@ -51,9 +51,11 @@ def parquet_sheet(path: Path) -> Sheet:
     except (pa.ArrowException, *_DAMAGE) as e:
         raise damaged(e) from e
 
+    read = _blocks(path, schema, n)
+
     def column(i: int) -> Sequence[Any]:
         try:
-            return arrow_cells(_read_column(path, schema, i))
+            return arrow_cells(read(i))
         except (pa.ArrowException, *_DAMAGE) as e:
             if isinstance(e, FactsError):
                 raise
@@ -62,14 +64,29 @@ def parquet_sheet(path: Path) -> Sheet:
     return _ordered(str(path), list(schema.names), n, column, _index(schema.metadata), "Parquet")
 
 
-def _read_column(path: Path, schema: Any, i: int) -> Any:
-    import pyarrow.parquet as pq
+AT_ONCE = 1_000_000  # cells: opening a file costs as much as its columns, so few are not read one by one
 
-    with pq.ParquetFile(path) as file:
-        name = schema.names[i]
-        if "." in name or schema.names.count(name) > 1:  # a name with a dot means a part of a column
-            return file.read().column(i)
-        return file.read(columns=[name]).column(0)
+
+def _blocks(path: Path, schema: Any, rows: int) -> Callable[[int], Any]:
+    """A reader of one column that keeps its neighbours, as many as make ``AT_ONCE`` cells together."""
+    columns = list(schema.names)
+    # A name with a dot means a part of a column, and one that comes twice both: such files are read whole.
+    plain = len(set(columns)) == len(columns) and not any("." in name for name in columns)
+    width = max(1, AT_ONCE // max(1, rows)) if plain else len(columns)
+    kept: dict[int, Any] = {}
+
+    def read(i: int) -> Any:
+        import pyarrow.parquet as pq
+
+        block = i // width
+        if block not in kept:
+            kept.clear()
+            with pq.ParquetFile(path) as file:
+                wanted = columns[block * width : (block + 1) * width] if plain else None
+                kept[block] = file.read(columns=wanted)
+        return kept[block].column(i % width)
+
+    return read
 
 
 def frame_sheet(frame: Any) -> Sheet:
