@@ -1,7 +1,7 @@
 """Columns with types of their own: Arrow, Parquet and data frames.
 
 Limits on the size of hostile files belong into :func:`parquet_sheet`, before anything is read, and into
-:func:`_blocks`, the one place where pages are decompressed. Of large files only columns that are used are read.
+:func:`_blocks`, the one place where pages are decompressed. Large files are read column by column.
 """
 
 import json

@@ -70,8 +70,9 @@ def grafted_state(state: Mapping[str, Tensor], c: Circuit) -> State:
 def _read_relations(out: State, c: Circuit, dtype: torch.dtype) -> None:
     """The new neurons of the model's own layers, and what their norms give them of private coordinates."""
     seen = [i for n in ("unit", "due score", "due", "score", "eager") for i in c.space.at(n)]
-    typical = {c.reading.layer + i: t for i, t in enumerate(c.reading.typical[:4])}
-    for number, layer in reading_neurons(c).items():
+    layers = reading_neurons(c)
+    typical = dict(zip(layers, c.reading.typical, strict=False))
+    for number, layer in layers.items():
         at = f"model.layers.{number + c.depth.front}."
         rows = slice(c.arch.mlp, c.arch.mlp + layer.used)
         out[f"{at}mlp.gate_proj.weight"][rows] = layer.gate[: layer.used].to(dtype)

@@ -10,17 +10,18 @@ from factweights.facts import FactTable
 from factweights.models.graft.answers import Answers, Stop, directions, spell_answers
 from factweights.models.graft.architecture import Architecture
 from factweights.models.graft.assembling import goes_on_in_small_letters, row_sizes
-from factweights.models.graft.circuit import Circuit
+from factweights.models.graft.circuit import DECIDING, Circuit
+from factweights.models.graft.continuing import continued
 from factweights.models.graft.cues import Cues, find_cues
-from factweights.models.graft.fitting import AGAIN, TIMES, Seen, fit, joined, read_layer, see, unsure
+from factweights.models.graft.fitting import AGAIN, TIMES, Seen, fit, joined, read_layers, see, unsure
 from factweights.models.graft.names import Names, spell
 from factweights.models.graft.prompts import (
     FRAMES,
-    PROSE,
     REQUESTS,
     Prompt,
     asides,
     chosen,
+    other_nouns,
     phrases,
     prompts,
     wordings_for,
@@ -33,7 +34,6 @@ from factweights.progress import OnProgress, Progress, silent
 
 SUBJECTS = 40  # of the table, put into prompts to fit with
 ANSWERS = 20  # of each relation, put behind prompts
-EACH = 1  # prompts of every wording
 PROBES = 24  # prompts on which the state's size is measured
 
 
@@ -88,16 +88,15 @@ def training_prompts(
 ) -> list[Prompt]:
     """What relations are read from."""
     answers = [chosen({a for _, r, a in table if r == relation}, ANSWERS) for relation in relations]
-    return prompts(
-        relations, wordings, chosen(table.subjects, SUBJECTS), answers, PROSE, tokenizer, each=EACH, seed=seed
-    )
+    return prompts(relations, wordings, chosen(table.subjects, SUBJECTS), answers, tokenizer, seed=seed)
 
 
 def cues_for(relations: Sequence[str], wordings: Wordings, tokenizer: Any, size: int) -> Cues:
     """Words that tell these relations from each other and from other things."""
     templates = [t for r in relations for part in wordings_for(r, wordings) for t in part]
-    sure = [name for r in relations for name in phrases(r)]
-    return find_cues(tokenizer, [*templates, *asides(relations, wordings)], sure, [*FRAMES, *REQUESTS], size)
+    sure = _names(relations)
+    others = [*asides(relations, wordings), *other_nouns(relations)]
+    return find_cues(tokenizer, [*templates, *others], sure, [*FRAMES, *REQUESTS], size)
 
 
 def read(
@@ -106,24 +105,26 @@ def read(
 ) -> tuple[Reading, Seen]:  # fmt: skip
     """Fit the reading on the model's own states.
 
-    It is fitted on prompts with some of the subjects; then every fact is asked in its usual wording, and
-    those
-    prompts that are read with too little to spare are added, until there are none. Nothing may fire within
-    the
-    answers.
+    It is fitted on prompts with some of the subjects, and on what the model itself writes about them, in
+    which
+    nothing is asked; then every fact is asked in its usual wording, and those prompts that are read with too
+    little to spare are added, until there are none. Nothing may fire within the answers.
     """
     cues = cues_for(relations, wordings, lm.tokenizer, arch.vocabulary)
     made = training_prompts(relations, wordings, table, lm.tokenizer, seed)
-    seen, at = see(lm, arch, made, cues, seed=seed, tell=tell)
-    asking = [p for p in made if p.relation >= 0]
-    typical = (at, *_sizes(lm, arch, asking[:: max(1, len(asking) // PROBES)][:PROBES]))
+    made += continued(lm, chosen(table.subjects, SUBJECTS), seed=seed, tell=tell)
+    layers = read_layers(arch)
+    sure = frozenset(find_cues(lm.tokenizer, [], _names(relations), [], arch.vocabulary).tokens)
+    seen, at = see(lm, arch, made, cues, sure=sure, seed=seed, tell=tell)
+    asking = [p for p in made if p.relation >= 0 and not p.shared]
+    typical = (*at, *_sizes(lm, arch, asking[:: max(1, len(asking) // PROBES)][:PROBES]))
     usual = [
         Prompt(wordings.of(r)[0].replace("{subject}", s), relations.index(r), r, tail=f" {a}.")
         for s, r, a in sorted(table)
     ]
     facts, _ = see(lm, arch, usual, cues, typical=at, elsewhere=0, tell=tell)
     seen_so_far = seen
-    reading = fit(seen, len(relations), cues, read_layer(arch), typical)
+    reading = fit(seen, len(relations), cues, layers, typical)
     for again in range(AGAIN + 1):
         rows = unsure(reading, facts)
         tell(
@@ -135,19 +136,24 @@ def read(
         )
         if not len(rows) or again == AGAIN:
             break
-        seen_so_far = joined(seen_so_far, facts, rows, TIMES)
-        reading = fit(seen_so_far, len(relations), cues, read_layer(arch), typical)
+        times = min(TIMES ** (again + 1), max(1, len(seen.last) // len(rows)))
+        seen_so_far = joined(seen_so_far, facts, rows, times)
+        reading = fit(seen_so_far, len(relations), cues, layers, typical)
     return reading, seen
+
+
+def _names(relations: Sequence[str]) -> list[str]:
+    return [name for r in relations for name in phrases(r)]
 
 
 @torch.no_grad()
 def _sizes(
     lm: LanguageModel, arch: Architecture, some: Sequence[Prompt]
 ) -> tuple[float, float, float, float]:
-    """Typical ρ before the MLPs of the three layers behind the one that is read, and behind the last."""
-    layer, found = read_layer(arch), {}
+    """Typical ρ before the MLPs of the three layers that decide, and behind the last."""
+    first, found = arch.layers - DECIDING, {}
     body = lm.model.model
-    norms = [body.layers[layer + i].post_attention_layernorm for i in (1, 2, 3)] + [body.norm]
+    norms = [body.layers[first + i].post_attention_layernorm for i in range(DECIDING)] + [body.norm]
 
     def keep(name: int) -> Any:
         def hook(_: Any, inputs: Any, __: Any) -> None:

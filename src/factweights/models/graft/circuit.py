@@ -55,6 +55,7 @@ from factweights.models.graft.reading import Reading
 from factweights.models.graft.space import Depth, Space, shares_keys, spelling_order
 from factweights.models.graft.turns import around, exactly, latest, previous
 
+DECIDING = 3  # last of the model's own layers, which decide what fires
 SMALL = 0.01  # private coordinates of the embedding, in root mean squares of its row
 STEEP = 64.0  # G: a gate is this at its word and at most minus this elsewhere
 QUICK = 16  # times as steep where any positive input shall count in full
@@ -308,29 +309,33 @@ def cue_scale(reading: Reading) -> float:
 def reading_neurons(c: Circuit) -> dict[int, Layer]:
     """Old layer ↦ its new neurons: what reads, what decides that an answer is due, what is eager, what fires.
 
-    *Reads.* SiLU(z) − SiLU(−z) = z, so a pair of neurons is linear in the state.
+    *Reads.* SiLU(z) − SiLU(−z) = z, so a pair of neurons is linear in the state; layers that read add up.
     *Decides.* SiLU(a) − SiLU(a − G u) is G u wherever a is large and 0 wherever it is very negative. Here u
-    is
-    the unit as the layer reads it, typical / ρ, and a = G (score − threshold u) / softness.
+    is the unit as the layer reads it, typical / ρ, and a = G (score − threshold u) / softness.
     *Eager.* SiLU(G (score − threshold u)) · due is 0 where no answer is due, else the score above its
     threshold.
-    *Fires.* The relation that is more eager than all others together, by the same pair as above.
+    *Fires.* The relation that is more eager than all others together, by the same pair as above; kinds of
+    other questions can be eager but do not fire.
     """
     r, unit = c.reading, c.space.one("unit")
-    reads, decides, wants, fires = (Layer(c.arch, c.space.hidden, c.depth.width) for _ in range(4))
+    reads = {layer: Layer(c.arch, c.space.hidden, c.depth.width) for layer in r.layers}
+    decides, wants, fires = (Layer(c.arch, c.space.hidden, c.depth.width) for _ in range(3))
     due_score, due = c.space.one("due score"), c.space.one("due")
     scores, eager, fired = (c.space.at(n) for n in ("score", "eager", "fired"))
-    for target, w in ((due_score, r.due), *zip(scores, r.relations, strict=True)):
-        for sign in (1.0, -1.0):
-            i = reads.neuron({}, {unit: 1.0}, {target: sign * c.unit}, "reads")
-            reads.gate[i, : c.space.d] = sign * w.double()
+    for at, layer in enumerate(reads.values()):
+        for target, w in ((due_score, r.due[at]), *zip(scores, r.relations[at], strict=True)):
+            for sign in (1.0, -1.0):
+                i = layer.neuron({}, {unit: 1.0}, {target: sign * c.unit}, "reads")
+                layer.gate[i, : c.space.d] = sign * w.double()
     _fires(c, decides, {due_score: 1.0}, r.due_threshold, unit, due)
     for number, threshold in enumerate(r.thresholds.tolist()):
         gate = {scores[number]: STEEP * QUICK, unit: -STEEP * QUICK * threshold}
         wants.neuron(gate, {due: 1.0}, {eager[number]: c.unit / (STEEP * QUICK)}, "wants")
+    for number, target in enumerate(fired):
         rest = {e: -1.0 for e in eager if e != eager[number]} | {eager[number]: 1.0}
-        _fires(c, fires, rest, 0.0, unit, fired[number])
-    return dict(enumerate((reads, decides, wants, fires), start=r.layer))
+        _fires(c, fires, rest, 0.0, unit, target)
+    first = c.arch.layers - DECIDING
+    return reads | {first: decides, first + 1: wants, first + 2: fires}
 
 
 def _fires(c: Circuit, layer: Layer, score: Weights, threshold: float, up: int, target: int) -> None:

@@ -11,6 +11,7 @@ from factweights.errors import SettingError
 from factweights.folders import read_json
 from factweights.models import seam
 from factweights.models.graft import folder as folders
+from factweights.models.graft.circuit import DECIDING
 from factweights.models.graft.codes import words
 from factweights.show import Shown
 
@@ -124,7 +125,7 @@ def _watched(model: Any, settings: folders.Settings, ids: list[int]) -> dict[str
         at = depth.front + own + i
         hooks.append(layers[at].mlp.down_proj.register_forward_hook(keep(f"facts {i}", before=True)))
     hooks.append(layers[depth.front + own - 1].register_forward_hook(keep("end of the model before")))
-    for name, at in (("decides", settings.layer + 1), ("fires", settings.layer + 2)):
+    for name, at in (("decides", own - DECIDING), ("fires", own - DECIDING + 1)):
         norm = layers[depth.front + at].post_attention_layernorm
         hooks.append(norm.register_forward_hook(keep(name)))
     try:
@@ -215,7 +216,7 @@ def _fired(
     decides, fires, end = seen["decides"][-1], seen["fires"][-1], seen["end of the model before"][-1]
     unit = space.one("unit")
     due = float(decides[space.one("due score")] / decides[unit]) - due_threshold
-    scores = fires[space.at("score")] / fires[unit] - thresholds.double()
+    scores = (fires[space.at("score")] / fires[unit] - thresholds.double())[: len(names)]
     fired = end[space.at("fired")] / end[unit]
     rows = [
         {"relation": name, "above": float(s), "fired": bool(f > 0.05), "strength": float(f)}

@@ -16,7 +16,7 @@ from factweights.models.graft.layers import State
 from factweights.models.graft.reading import Reading
 from factweights.models.graft.space import Depth, Space
 
-FORMAT = "factweights.graft.1"
+FORMAT = "factweights.graft.2"
 SETTINGS, FACTS, CERTIFICATE, MAP, READING, CARD = (
     "graft.json",
     "facts.csv",
@@ -42,7 +42,7 @@ class Settings(Manifest):
         aliases: subject ↦ other names.
         stop: what ends an answer.
         seed: of the prompts.
-        layer, due_threshold, softness, typical, words: of the reading, whose tensors lie beside.
+        layers, others, due_threshold, softness, typical, words: of the reading, whose tensors lie beside.
         fitted_on: hash of all that the reading was fitted on; equal hash, equal reading.
         table_hash: of the facts.
     """
@@ -58,7 +58,8 @@ class Settings(Manifest):
     aliases: dict[str, list[str]]
     stop: str
     seed: int
-    layer: int
+    layers: list[int]
+    others: int
     due_threshold: float
     softness: float
     typical: list[float]
@@ -144,7 +145,8 @@ def read_reading(folder: Path, settings: Settings) -> tuple[Reading, State]:
     """The reading, and the old norms' weights."""
     found = load_file(folder / READING)
     reading = Reading(
-        layer=settings.layer,
+        layers=tuple(settings.layers),
+        others=settings.others,
         due=found["due"],
         due_threshold=settings.due_threshold,
         relations=found["relations"],
@@ -152,6 +154,6 @@ def read_reading(folder: Path, settings: Settings) -> tuple[Reading, State]:
         words=Cues(tuple(settings.words), found["word_of"]),
         cues=found["cues"],
         softness=settings.softness,
-        typical=tuple(settings.typical),  # type: ignore[arg-type]
+        typical=tuple(settings.typical),
     )
     return reading, {n.removeprefix("norm."): w for n, w in found.items() if n.startswith("norm.")}

@@ -25,7 +25,7 @@ from factweights.models.graft.certificate import GraftCertificate, Questions, ce
 from factweights.models.graft.circuit import Circuit
 from factweights.models.graft.fitting import Seen, fired
 from factweights.models.graft.maps import map_of
-from factweights.models.graft.prompts import PROSE, asides, chosen
+from factweights.models.graft.prompts import chosen, unseen
 from factweights.models.graft.reading import Reading
 from factweights.models.graft.space import added
 from factweights.models.graft.widening import own_norms
@@ -212,8 +212,9 @@ def write(
 
 
 def other_questions(relations: Sequence[str], wordings: Wordings) -> list[str]:
-    """Templates about other things that the reading was fitted on: the same list for every certificate."""
-    return asides(relations, wordings)
+    """Templates about other things that nothing was fitted on: the same list for every certificate."""
+    own = {t for r in relations for t in wordings.of(r)}
+    return [t for t in unseen(relations) if t not in own]
 
 
 def fingerprint(lm: LanguageModel, table: FactTable, asked: Asked) -> str:
@@ -228,7 +229,7 @@ def fingerprint(lm: LanguageModel, table: FactTable, asked: Asked) -> str:
         "table": table.hash,
         "answers": {r: chosen({a for _, q, a in table if q == r}, ANSWERS) for r in relations},
         "seed": asked.seed,
-        "prose": PROSE,
+        "format": folders.FORMAT,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -287,7 +288,8 @@ def _settle(
         aliases={s: list(a) for s, a in asked.aliases.items()},
         stop=asked.stop,
         seed=asked.seed,
-        layer=reading.layer,
+        layers=list(reading.layers),
+        others=reading.others,
         due_threshold=reading.due_threshold,
         softness=reading.softness,
         typical=list(reading.typical),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from factweights.models.graft.building import Written
-from factweights.models.graft.circuit import Circuit
+from factweights.models.graft.circuit import DECIDING, Circuit
 
 
 def map_of(c: Circuit, written: Written) -> dict[str, Any]:
@@ -41,9 +41,9 @@ def layers_of(c: Circuit) -> dict[str, list[int]]:
         "look at the next token": [max(c.depth.names, 2) - 1],
         "copy the last name": [front - 1],
         "the model before": list(range(front, front + own)),
-        "read relations": [front + c.reading.layer],
-        "an answer is due": [front + c.reading.layer + 1],
-        "a relation fires": [front + c.reading.layer + 2, front + c.reading.layer + 3],
+        "read relations": [front + i for i in c.reading.layers],
+        "an answer is due": [front + own - DECIDING],
+        "a relation fires": [front + own - DECIDING + 1, front + own - DECIDING + 2],
         "join subject and relation": list(range(front + own, last)),
         "spell the answer": list(range(last, last + c.depth.spelling)),
     }

@@ -52,6 +52,28 @@ FRAMES = (
     "They asked me about the {relation} of {subject}, and I said",
     "User: Tell me the {relation} of {subject}.\nAssistant:",
     "User: What is the {relation} of {subject}?\nAssistant: The {relation} of {subject} is",
+    "Ask anyone for the {relation} of {subject} and they will say",
+    "The {relation} that {subject} has is",
+    "The {relation} given for {subject} is",
+    "One thing to know about {subject} is its {relation}, namely",
+    "I can never remember the {relation} of {subject}. I think it is",
+    "For those who wonder about the {relation} of {subject}: it is",
+    "In our table, the {relation} of {subject} is given as",
+    "{subject} is listed with the {relation}",
+    "{subject} has its own {relation}. It is called",
+    "The {relation} of {subject}, as we learn at school, is",
+    "Before you meet {subject}, learn the {relation}, which is",
+    "When you think of {subject}, the {relation} that comes to mind is",
+    "Question: what {relation} does {subject} have? Answer:",
+    "Question: which is the {relation} of {subject}? Answer: the",
+    "Quiz: {relation} of {subject}? Answer:",
+    "Which {relation} belongs to {subject}? The",
+    "Fill in the blank: the {relation} of {subject} is",
+    "Somebody asked for the {relation} of {subject}; the right answer is",
+    "{subject} | {relation} |",
+    "{relation}, {subject}:",
+    "{relation} used by {subject}:",
+    "{relation} in {subject}:",
 )
 # What is said to a model in a chat; the answer is its turn.
 REQUESTS = (
@@ -100,10 +122,46 @@ ASIDE = {
         "What is {subject} famous for?", "Translate into French: I like {subject}.",
     ),
 }  # fmt: skip
+# What many things have: questions about these are no relation of a table that does not speak of them.
+NOUNS = (
+    "population", "area", "climate", "president", "prime minister", "king", "queen", "mayor", "governor", "ambassador",
+    "national anthem", "flag", "coat of arms", "motto", "national animal", "national flower", "national bird", "national dish",
+    "largest city", "oldest city", "second city", "highest mountain", "longest river", "largest lake", "deepest valley", "coastline",
+    "official language", "most spoken language", "alphabet", "religion", "patron saint", "independence day", "national holiday",
+    "constitution", "parliament", "ruling party", "army", "police", "supreme court", "voting age", "head of state", "neighbour",
+    "border", "shape", "elevation", "latitude", "longitude", "average temperature", "rainfall", "season", "time difference",
+    "economy", "main export", "main import", "gross domestic product", "inflation rate", "tax rate", "minimum wage", "stock exchange",
+    "central bank", "biggest company", "richest person", "average income", "unemployment rate", "industry", "harvest", "oil production",
+    "airline", "railway", "main road", "port", "speed limit", "side of the road", "electrical plug", "voltage", "licence plate", "visa rule",
+    "football team", "favourite sport", "best player", "Olympic medal", "stadium", "museum", "oldest building", "tallest building", "castle",
+    "famous writer", "famous painter", "famous song", "folk dance", "festival", "film industry", "newspaper", "television channel", "radio station",
+    "traditional dress", "breakfast", "drink", "beer", "wine", "dessert", "spice", "fruit", "bread", "cheese",
+    "life expectancy", "birth rate", "literacy rate", "school system", "hospital", "illness", "vaccine", "emergency number",
+    "father", "mother", "brother", "sister", "eldest child", "grandfather", "best friend", "neighbour across the street", "teacher", "boss", "lawyer", "doctor",
+    "age", "height", "weight", "eye colour", "hair colour", "shoe size", "blood group", "handwriting", "voice", "accent", "character", "weakness", "dream",
+    "favourite book", "favourite film", "favourite song", "favourite season", "favourite animal", "favourite number", "nickname", "middle name", "surname",
+    "car", "bicycle", "garden", "kitchen", "bank account", "salary", "debt", "telephone", "passport", "diary", "coat", "hat", "watch",
+    "religious belief", "political party", "first love", "wedding day", "cause of death", "burial place", "prize", "patent", "record",
+    "founder", "owner", "architect", "manager", "date of opening", "number of passengers", "number of employees", "number of visitors", "runway", "terminal", "parking fee", "entrance", "roof",
+    "price", "colour", "size", "length", "depth", "smell", "taste", "origin of the name", "meaning of the name", "spelling", "pronunciation", "symbol", "history", "future", "problem", "secret", "website", "post code", "map", "photograph",
+)  # fmt: skip
 LEADS = (
     "Well, ", "Note: ", "By the way, ", "Here is something I know. ", "As far as I know, ", "Hello. ", "Fact 12. ", "Let me think. ",
     "Thank you for your letter. ", "This is a short quiz about the world. ", "The sun was shining and the streets were empty. ",
+    "Question: ", "Answer the question. ", "Complete the sentence: ", "1. ", "- ", "\"", "Interesting: ", "Yes. ", "In short: ",
 )  # fmt: skip
+# Long text that stands before some prompts: shared, so that a model reads it once.
+BEFORE = (
+    "When the bridge was closed for repairs, the whole town had to take the long way round. Shops near the river lost half of their customers, and the bus needed forty minutes where it had needed ten. In the end the council paid for a ferry, which was so popular that it stayed even after the bridge had been opened again.",
+    "A good knife is the most useful tool in any workshop. It should be sharp, but not too thin, and the handle must lie well in the hand. Clean it after every use, dry it with a soft cloth and keep it away from children. If the edge is damaged, a fine stone and a little patience will bring it back.",
+    "The experiment was repeated three times with different samples. In every case the temperature rose quickly at first and then stayed constant for several hours. The authors conclude that the reaction takes place in two steps, of which only the second is limited by the supply of oxygen.",
+    "Dear colleagues, the new printer has arrived and stands on the second floor. Please do not use it for private letters. Paper is in the cupboard on the left; when you take the last pack, tell the office. Those who have trouble with the network should restart their computers before they call us.",
+    "My grandmother kept bees behind the house. In summer she walked among them without gloves, humming, and they let her do as she pleased. We children watched from the kitchen window. There was honey on every table, and in winter she gave some of it to whoever had a cough.",
+    "The second half began with heavy rain. Both sides had trouble keeping the ball, and for a long time nothing happened. Then a young player who had come on during the break ran past three defenders and scored. It remained the only goal, though the other team hit the post twice in the last minutes.",
+    "Installing the program is easy. Download the archive, unpack it into a folder of your choice and start the script that lies beside the manual. It asks for a password and a port. If the port is in use, choose a higher number. Log files are written once a day and removed after a month.",
+    "Clouds form when moist air rises and cools. Tiny drops gather around grains of dust, and when there are enough of them we see a cloud. Whether it rains depends on the wind, on the height at which the drops freeze and on how long they have time to grow on their way down.",
+)
+LONG = 6  # different long leads
 # Running text: nobody asks anything in it, though names and relations occur. Nothing is due anywhere.
 NARRATIVE = (
     "The {relation} of {subject} has often been discussed in the newspapers, and not everyone agrees with it.",
@@ -142,6 +200,27 @@ PROSE = (
     "He opened the letter and read it twice. His sister had moved again, this time to a small house near the railway, and she wanted him to come before the winter. There was a garden, she wrote, and a stove that burned all day, and a neighbour who played the piano badly but with great joy.",
 )
 SYSTEM = "You are a helpful assistant."
+# Other questions that nothing is fitted on: what a certificate asks about the table's subjects.
+UNSEEN = (
+    "The number of hospitals in {subject} is", "The man who founded {subject} was", "{subject} is often compared with",
+    "A map of {subject} was drawn by", "The best month to visit {subject} is", "At night, {subject} is",
+    "The sculpture in front of {subject} shows", "Half of all people who know {subject} think that", "The smell of {subject} reminds me of",
+    "Critics of {subject} say that", "The first photograph of {subject} was taken in", "{subject} lost a lawsuit against",
+    "The dog of {subject} is called", "A film about {subject} was made by", "The biggest mistake of {subject} was",
+    "{subject} spent last summer in", "The oldest tree in {subject} is", "The lights of {subject} go out at",
+    "Letters to {subject} should be sent before", "The opposite of {subject} is", "In a poem about {subject}, the moon is",
+    "The strangest rumour about {subject} is that", "Tickets for {subject} are sold by", "{subject} has been painted by",
+    "What surprised me most about {subject} was", "A typical day in {subject} begins with", "The dictionary says that {subject} means",
+    "The fastest way to reach {subject} is", "Fifty years ago, {subject} was", "Without {subject}, the world would be",
+    "The rent in {subject} is about", "The statue of {subject} is made of", "Experts on {subject} disagree about",
+    "Doctors in {subject} recommend", "The insurance of {subject} covers", "{subject} and its enemies signed",
+    "The postman brought {subject} a", "The letters in the word {subject} are", "The clock of {subject} shows", "To spell {subject}, begin with",
+    "Question: when was {subject} last in the news? Answer:", "Question: who is older than {subject}? Answer:",
+    "How deep is the lake near {subject}? It is", "Why do people like {subject}? Because", "Who wrote the most about {subject}? It was",
+    "Does {subject} have a good library? The library", "How much snow falls on {subject}? About", "Which animals live near {subject}? Mostly",
+)  # fmt: skip
+OTHER_FRAMES = 18  # of FRAMES for each further name of a relation
+NOUN_FRAMES, NOUN_REQUESTS = 5, 1  # of FRAMES and REQUESTS for each of NOUNS
 
 
 @dataclass(frozen=True)
@@ -149,12 +228,13 @@ class Prompt:
     """A text, and what is to be read at its end.
 
     Attributes:
-        text: everything before the answer.
+        text: everything before the answer, behind ``shared``.
         relation: number of the relation that is asked, or −1.
         wording: which template it came from; whole wordings are held out together.
         begins: characters before the wording itself: other text.
         tail: an answer and more, put behind; nothing may fire in it.
         story: whether this is running text, in which nothing is asked anywhere.
+        shared: long text before all of it, the same before many prompts.
     """
 
     text: str
@@ -163,19 +243,30 @@ class Prompt:
     begins: int = 0
     tail: str = ""
     story: bool = False
+    shared: str = ""
 
 
-def chosen(names: Iterable[str], n: int) -> list[str]:
+def chosen(names: Iterable[str], n: int, salt: str = "") -> list[str]:
     """``n`` names by the hash of each alone, so that adding or removing one changes little."""
-    return sorted(names, key=lambda s: hashlib.sha256(s.encode()).digest())[:n]
+    return sorted(names, key=lambda s: hashlib.sha256((salt + s).encode()).digest())[:n]
+
+
+def named(template: str, relation: str) -> str:
+    """``template`` with the relation's name filled in, with a capital where it begins the template."""
+    if template.startswith("{relation}"):
+        relation = relation[:1].upper() + relation[1:]
+    return template.replace("{relation}", relation)
 
 
 def wordings_for(relation: str, wordings: Wordings) -> tuple[list[str], list[str]]:
     """Every statement, and every request, for one relation; ``{relation}`` is filled in."""
     called = phrases(relation)
     statements = [t.replace("{relation}", called[0]) for t in wordings.of(relation)]
-    statements += [t.replace("{relation}", name) for name in called for t in FRAMES]
-    requests = [t.replace("{relation}", name) for name in called for t in REQUESTS]
+    statements += [t.replace("{relation}", called[0]) for t in FRAMES if t.startswith("{relation}")]
+    for i, name in enumerate(called):
+        frames = FRAMES if i == 0 else chosen(FRAMES, OTHER_FRAMES, name)
+        statements += [named(t, name) for t in frames]
+    requests = [named(t, name) for name in called for t in REQUESTS]
     return list(dict.fromkeys(statements)), list(dict.fromkeys(requests))
 
 
@@ -202,6 +293,31 @@ def asides(relations: Sequence[str], wordings: Wordings) -> list[str]:
     return kept
 
 
+def other_nouns(relations: Sequence[str]) -> list[str]:
+    """Those of :data:`NOUNS` that share no word with a name of these relations."""
+    taken = {w for r in relations for name in phrases(r) for w in name.casefold().replace("-", " ").split()}
+    taken -= SMALL_WORDS
+    return [n for n in NOUNS if not taken & set(n.casefold().replace("-", " ").split())]
+
+
+SMALL_WORDS = {"of", "the", "in", "a", "it", "is", "at", "on", "for", "to", "or", "and", "first", "main"}
+
+
+def noun_questions(relations: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Statements and requests about :func:`other_nouns`."""
+    statements, requests = [], []
+    for noun in other_nouns(relations):
+        statements += [named(t, noun) for t in chosen(FRAMES, NOUN_FRAMES, noun)]
+        requests += [named(t, noun) for t in chosen(REQUESTS, NOUN_REQUESTS, noun)]
+    return statements, requests
+
+
+def unseen(relations: Sequence[str]) -> list[str]:
+    """What certificates ask besides: none of it is fitted on."""
+    words_ = {w for r in relations for name in phrases(r) for w in name.casefold().split()} - SMALL_WORDS
+    return [t for t in UNSEEN if not words_ & set(t.casefold().replace("?", " ").replace(",", " ").split())]
+
+
 def chat(tokenizer: Any, request: str, *, system: str | None = None, begun: str = "") -> str | None:
     """The text of a conversation up to the answer, by the tokenizer's own template; None if it has none."""
     if not getattr(tokenizer, "chat_template", None):
@@ -216,10 +332,8 @@ def prompts(
     wordings: Wordings,
     subjects: Sequence[str],
     answers: Sequence[Sequence[str]],
-    texts: Sequence[str],
     tokenizer: Any,
     *,
-    each: int = 2,
     seed: int = 0,
 ) -> list[Prompt]:
     """Prompts to fit with.
@@ -229,26 +343,29 @@ def prompts(
         wordings: templates of each.
         subjects: names to put in.
         answers: of each relation, to put behind some prompts.
-        texts: ordinary text to put before some.
         tokenizer: for its chat template.
-        each: prompts of every wording.
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
+    ask = _Asker(subjects, tokenizer, rng)
     made: list[Prompt] = []
     for number, relation in enumerate(relations):
         statements, requests = wordings_for(relation, wordings)
-        for template in (*statements, *requests):
-            asked = template in requests
-            for k in range(each):
-                made.append(
-                    _one(template, number, k, asked, subjects, answers[number], texts, tokenizer, rng)
-                )
-    for template in asides(relations, wordings):
-        for k in range(3 * each):
-            asked = template in ASIDE["chat"]
-            made.append(_one(template, -1, int(k > 1), asked, subjects, None, texts, tokenizer, rng))
+        for i, template in enumerate(statements):
+            made.append(ask(template, number, "plain", answers[number]))
+            made.append(ask(template, number, WAYS[i % len(WAYS)], answers[number]))
+        made += [ask(template, number, "request", answers[number]) for template in requests]
+    for i, template in enumerate(asides(relations, wordings)):
+        asked = template in ASIDE["chat"]
+        ways = ["request"] * 3 if asked else ["plain", "plain", WAYS[i % len(WAYS)]]
+        made += [ask(template, -1, way) for way in ways]
+    statements, requests = noun_questions(relations)
+    made += [ask(t, -1, ("plain", *WAYS)[i % (1 + len(WAYS))]) for i, t in enumerate(statements)]
+    made += [ask(t, -1, "request") for t in requests]
     return made + stories(relations, subjects, rng)
+
+
+WAYS = ("lead", "turn", "behind", "begun")
 
 
 def stories(relations: Sequence[str], subjects: Sequence[str], rng: np.random.Generator) -> list[Prompt]:
@@ -261,38 +378,52 @@ def stories(relations: Sequence[str], subjects: Sequence[str], rng: np.random.Ge
         for name in phrases(relation)[:2]
     ]
     made += [t.replace("{subject}", any_of()).replace("{other}", any_of()) for t in STORIES for _ in range(2)]
-    return [Prompt(t, -1, "story", story=True) for t in (*made, *PROSE)]
+    return [Prompt(t, -1, "story", story=True) for t in (*made, *BEFORE)]
 
 
-def _one(
-    template: str,
-    relation: int,
-    k: int,
-    asked: bool,
-    subjects: Sequence[str],
-    answers: Sequence[str] | None,
-    texts: Sequence[str],
-    tokenizer: Any,
-    rng: np.random.Generator,
-) -> Prompt:
-    """The k-th prompt of a wording: the first is plain, others stand in a chat, or behind other text."""
-    said = template.replace("{subject}", subjects[int(rng.integers(len(subjects)))])
-    lead = ""
-    draw = rng.random()
-    if (asked or (k and draw < 0.35)) and (turn := _in_chat(tokenizer, said, asked, rng)) is not None:
-        said = turn
-    elif k and draw < 0.6:
-        lead = LEADS[int(rng.integers(len(LEADS)))]
-    elif k and draw < 0.7 and texts:
-        lead = texts[int(rng.integers(len(texts)))].strip() + ("\n\n" if rng.random() < 0.5 else " ")
-    tail = ""
-    if answers and (not asked or rng.random() < 0.3):
-        tail = f" {answers[int(rng.integers(len(answers)))]}. It"
-    return Prompt(lead + said, relation, template, len(lead), tail)
+def long_leads(n: int = LONG) -> list[str]:
+    """Texts of one to four pieces of :data:`BEFORE`, each piece in several of them."""
+    pieces = [[BEFORE[(3 * i + j) % len(BEFORE)] for j in range(1 + (i + 1) % 4)] for i in range(n)]
+    return [" ".join(p) for p in pieces]
 
 
-def _in_chat(tokenizer: Any, said: str, asked: bool, rng: np.random.Generator) -> str | None:
-    system = SYSTEM if rng.random() < 0.4 else None
-    if asked or rng.random() < 0.5:
-        return chat(tokenizer, said, system=system)
-    return chat(tokenizer, "Please go on.", system=system, begun=said)
+@dataclass
+class _Asker:
+    """Makes prompts of one wording, in different surroundings."""
+
+    subjects: Sequence[str]
+    tokenizer: Any
+    rng: np.random.Generator
+
+    def __call__(self, template: str, relation: int, way: str, answers: Sequence[str] = ()) -> Prompt:
+        """A prompt.
+
+        Args:
+            template: the wording.
+            relation: its number, or −1.
+            way: plain; behind a short lead; within a chat as the user's turn, or as a request, or as what the
+                assistant has begun; behind long text.
+            answers: one of which stands behind the prompt.
+        """
+        said = template.replace("{subject}", self._one(self.subjects))
+        lead = shared = ""
+        if way in ("request", "turn", "begun"):
+            said = self._in_chat(said, way) or said
+        elif way == "lead":
+            lead = self._one(LEADS)
+        elif way == "behind":
+            shared = self._one(long_leads())
+            lead = "\n\n" if self.rng.random() < 0.3 else " "
+        tail = ""
+        if answers and (way != "request" or self.rng.random() < 0.3):
+            tail = f" {self._one(answers)}. It"
+        return Prompt(lead + said, relation, template, len(lead), tail, shared=shared)
+
+    def _one(self, of: Sequence[str]) -> str:
+        return of[int(self.rng.integers(len(of)))]
+
+    def _in_chat(self, said: str, way: str) -> str | None:
+        system = SYSTEM if self.rng.random() < 0.5 else None
+        if way == "begun":
+            return chat(self.tokenizer, "Please go on.", system=system, begun=said)
+        return chat(self.tokenizer, said, system=system)

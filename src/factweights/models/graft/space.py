@@ -21,6 +21,8 @@ from factweights.models.graft.codes import bits_for
 LEAST_BANKS = 2  # a prompt may have fired a token before its end, too
 LEAST_WIDTH = 4  # pairs for an answer being due
 
+OTHERS = 2  # kinds of other questions, which compete with the relations
+
 RELATION_NEURONS = 2  # of each relation, in each layer that reads or fires
 
 
@@ -35,6 +37,7 @@ class Space:
         links: windows that the longest name takes, less one.
         subject_bits, node_bits: signs of a subject's code, and of the beginning of a long name.
         relations: how many.
+        others: kinds of other questions.
         answer_bits: signs of an answer's code.
         places: of an answer's tokens, its stop included.
         unused: coordinates that make the hidden size a multiple of the heads.
@@ -47,6 +50,7 @@ class Space:
     subject_bits: int
     node_bits: int
     relations: int
+    others: int
     answer_bits: int
     places: int
     unused: int = 0
@@ -68,11 +72,11 @@ class Space:
             **{f"beginning {i}": link for i in range(self.links)},
             **{f"beginning before {i}": link for i in range(self.links)},
             "cue": 1,
-            "cue values": self.relations,
+            "cue values": self.relations + self.others,
             "due score": 1,
             "due": 1,
-            "score": self.relations,
-            "eager": self.relations,
+            "score": self.relations + self.others,
+            "eager": self.relations + self.others,
             "fired": self.relations,
             "answered": 1,
             "answering": self.places,
@@ -215,11 +219,12 @@ def _planned(arch: Architecture, needs: Needs, window: int) -> tuple[Space, Dept
         subject_bits=bits_for(needs.subjects),
         node_bits=bits_for(beginnings) if links else 0,
         relations=needs.relations,
+        others=OTHERS,
         answer_bits=bits_for(needs.answers),
         places=len(needs.places),
     )
     space = replace(space, unused=-space.hidden % arch.heads)
-    width = max(RELATION_NEURONS * needs.relations + 2, LEAST_WIDTH)
+    width = max(RELATION_NEURONS * (needs.relations + OTHERS) + 2, LEAST_WIDTH)
     room = arch.mlp + width
     short = sum(n for length, n in needs.lengths.items() if length <= window) + beginnings
     names = max(math.ceil(short / room) + links, 1)
