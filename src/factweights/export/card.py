@@ -62,8 +62,12 @@ def _numbers(c: ModelCertificate) -> str:
         ("dtype of weights and certificate", c.dtype),
         ("parameters", f"{c.parameters:,}"),
         (
-            "bits of facts per parameter, all / where stored",
+            "bits of facts per parameter if answers are free, all / where stored",
             f"{c.bits_per_parameter:.3g} / {c.bits_per_stored:.3g}",
+        ),
+        (
+            "the same of tables with these counts of answers",
+            f"{c.map_bits_per_parameter:.3g}",
         ),
         (
             f"recall among noise, prompts of {c.noise['length']} tokens",

@@ -50,7 +50,10 @@ class ModelCertificate(Shown):
             margin, and the answers ``by_setting``: words of a template, which end generation themselves.
         missed: the first of the facts not recalled; ``n_missed`` counts all.
         parameters, parameter_groups: every scalar of the checkpoint.
-        bits, bits_per_parameter: information in the answers, over all parameters.
+        bits, bits_per_parameter: information in answers that are free, N log2 M less Fano's share for those
+            missed; over all parameters.
+        map_bits, map_bits_per_parameter: the same of tables that give, within each relation, every answer as
+            often as this one (:attr:`FactTable.map_bits`).
         bits_per_stored: the same over the matrices that hold the facts.
         turn, leak: radians by which the rotary pair in use turns over the whole context, and share of
             attention that the names lose at most there.
@@ -77,6 +80,8 @@ class ModelCertificate(Shown):
     parameter_groups: dict[str, int]
     bits: float
     bits_per_parameter: float
+    map_bits: float
+    map_bits_per_parameter: float
     bits_per_stored: float
     turn: float
     leak: float
@@ -182,6 +187,7 @@ def check_model(
     wrong = np.flatnonzero(~asked.right)
     groups = count(model)
     bits = theory.fano_bits(len(table), len(table.answers), len(wrong) / len(table))
+    map_bits = theory.fano_bits(len(table), len(table.answers), len(wrong) / len(table), table.map_bits)
     stored = groups["mlp"] if layout.store == "mlp" else groups["attention"]
     return ModelCertificate(
         facts=len(table),
@@ -207,6 +213,8 @@ def check_model(
         parameter_groups=groups,
         bits=bits,
         bits_per_parameter=bits / sum(groups.values()),
+        map_bits=map_bits,
+        map_bits_per_parameter=map_bits / sum(groups.values()),
         bits_per_stored=bits / stored,
         turn=turn(layout) * model.config.max_position_embeddings,
         leak=leak(model.config.max_position_embeddings),

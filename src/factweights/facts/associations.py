@@ -202,19 +202,19 @@ class Associations:
     @classmethod
     def from_tensors(
         cls,
-        keys: Tensor | np.ndarray,
-        values: Tensor | np.ndarray,
-        targets: Tensor | np.ndarray | None = None,
+        keys: Any,
+        values: Any,
+        targets: Any = None,
         *,
         key_names: Iterable[tuple[str, str]] | None = None,
         value_names: Iterable[str] | None = None,
         spec: dict[str, Any] | None = None,
     ) -> "Associations":
-        """Facts of your own. Tensors are shared, not copied; arrays are copied.
+        """Facts of your own. Tensors are shared, not copied; arrays and rows of numbers are copied.
 
         Args:
-            keys: ``(N, d_in)``.
-            values: ``(M, d_out)``, same dtype and device.
+            keys: ``(N, d_in)``, a tensor, an array or rows of numbers, which take the other dtype or float64.
+            values: ``(M, d_out)``, likewise, of the same dtype and on the same device.
             targets: ``(N,)`` of any integer dtype; None answers the i-th key with the i-th value.
             key_names: ``(subject, relation)`` of each key.
             value_names: the answer each value stands for.
@@ -224,7 +224,12 @@ class Associations:
             ShapeError: shapes, dtypes or devices that do not fit each other.
             FactsError: NaN or infinite entries, targets out of range.
         """
-        k, v = as_tensor("keys", keys), as_tensor("values", values)
+        dtypes = [as_tensor("", x).dtype for x in (keys, values) if isinstance(x, (Tensor, np.ndarray))]
+        dtype = dtypes[0] if dtypes else torch.float64
+        k, v = as_tensor("keys", keys, dtype), as_tensor("values", values, dtype)
+        for what, t in (("keys", k), ("values", v)):
+            if t.ndim != 2:
+                raise ShapeError(f"{what} are {tuple(t.shape)}; give rows: (number of {what}, dimension)")
         return cls(
             k,
             v,

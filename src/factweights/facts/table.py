@@ -1,6 +1,7 @@
 """Named facts: rows of subject, relation and answer."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import Any, final
 
 import torch
 
+from factweights import theory
 from factweights.errors import FactsError, MissingExtraError, SettingError, UnknownNameError
 from factweights.facts.associations import Associations, generators
 from factweights.facts.cells import text
@@ -284,6 +286,17 @@ class FactTable:
         for _, relation, answer in self:
             answers.setdefault(relation, []).append(answer)
         return {r: {"facts": len(a), "answers": len(set(a))} for r, a in answers.items()}
+
+    @cached_property
+    def map_bits(self) -> float:
+        """log2 of how many tables give, within each relation, every answer as often as this one does.
+
+        See :func:`factweights.theory.map_bits`: what is to be known of a table whose answers are dealt out.
+        """
+        counts: dict[str, Counter[str]] = {}
+        for _, relation, answer in self:
+            counts.setdefault(relation, Counter())[answer] += 1
+        return sum(theory.map_bits(list(c.values())) for c in counts.values())
 
     def __repr__(self) -> str:
         dropped = f"; {self.duplicates:,} repeated rows dropped" if self.duplicates else ""

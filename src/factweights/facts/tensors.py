@@ -39,21 +39,41 @@ class _Names(BaseModel):
     spec: dict[str, Any]
 
 
-def as_tensor(what: str, x: Tensor | np.ndarray) -> Tensor:
-    """A tensor as it is, an array as a tensor of its own.
+def as_tensor(what: str, x: Any, dtype: torch.dtype | None = None) -> Tensor:
+    """A tensor as it is, an array as a tensor of its own; rows of numbers in ``dtype``, or as numpy reads
+    them.
 
     Raises:
-        ShapeError: an array of a dtype that torch does not have.
+        ShapeError: an array of a dtype that torch does not have, or something that holds no numbers.
     """
     if isinstance(x, Tensor):
         return x.detach()
+    if not isinstance(x, np.ndarray):
+        x = _rows(what, x)
+        if dtype is not None and dtype.is_floating_point:
+            return torch.from_numpy(x.astype(np.float64)).to(dtype)
     try:
         return torch.from_numpy(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
     except TypeError as e:
         raise ShapeError(f"the {what} are an array of {x.dtype}; give float32 or float64") from e
 
 
-def as_targets(targets: Tensor | np.ndarray | None, keys: Tensor, values: Tensor) -> Tensor:
+def _rows(what: str, x: Any) -> np.ndarray:
+    try:
+        found = np.array(x)
+    except (ValueError, TypeError, OverflowError) as e:
+        raise ShapeError(
+            f"the {what} are a {type(x).__name__} whose rows differ in length; give N rows of numbers"
+        ) from e
+    if found.dtype.kind not in "iuf":
+        raise ShapeError(
+            f"the {what} are a {type(x).__name__} that holds no numbers; give a tensor, an array or rows of "
+            "numbers"
+        )
+    return found
+
+
+def as_targets(targets: Any, keys: Tensor, values: Tensor) -> Tensor:
     """Targets ``(N,)`` as int64 beside the keys; None is 0, 1, …, N − 1.
 
     Raises:

@@ -7,6 +7,7 @@ first-order methods meet no artificial ill-conditioning: on spherical embeddings
 on spiked ones it took 23 evaluations where the given coordinates took 203 (lab log).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -89,8 +90,11 @@ class Whitened:
 def _whitener(x: Tensor) -> tuple[Tensor, bool]:
     """T with x T of unit covariance on the span of the rows, scaled to rows of mean squared norm 1.
 
-    And whether a direction was left out that is longer than the rounding of xᵀx.
+    And whether a direction was left out that is longer than the rounding of xᵀx. The entries are brought to
+    about 1 first, by a power of two: squares of 1e±200 are no floats.
     """
+    scale = _power_of_two(x)
+    x = x / scale
     e, U = torch.linalg.eigh(x.T @ x)
     top = e.max().clamp_min(torch.finfo(x.dtype).tiny)
     kept = e > RANK_TOLERANCE * top
@@ -98,13 +102,21 @@ def _whitener(x: Tensor) -> tuple[Tensor, bool]:
         return x.new_zeros(x.shape[1], 1), False
     T = U[:, kept] * (len(x) / (e[kept] * kept.sum())).sqrt()
     # xᵀx tells directions below 1e-8 from rounding no more: singular values do
-    return T, not kept.all() and int(torch.linalg.matrix_rank(x)) > int(kept.sum())
+    return T / scale, not kept.all() and int(torch.linalg.matrix_rank(x)) > int(kept.sum())
+
+
+def _power_of_two(x: Tensor) -> float:
+    """The power of two just above the largest entry; 1 where all are zero."""
+    largest = float(x.abs().max())
+    return math.ldexp(1.0, max(-1020, min(1020, math.frexp(largest)[1]))) if largest > 0 else 1.0
 
 
 def _whole_whitener(x: Tensor) -> Tensor:
     """As :func:`_whitener` by singular values, which tell directions of 1e-14 of the longest from none."""
+    scale = _power_of_two(x)
+    x = x / scale
     _, s, Vt = torch.linalg.svd(x, full_matrices=False)
     kept = s > 4 * max(x.shape) * torch.finfo(x.dtype).eps * s.max()
     if not kept.any():
         return x.new_zeros(x.shape[1], 1)
-    return Vt[kept].T * (len(x) / kept.sum()).sqrt() / s[kept]
+    return Vt[kept].T * (len(x) / kept.sum()).sqrt() / s[kept] / scale

@@ -1,5 +1,6 @@
 """The certificate of a grafted model: after reloading, greedy, beside the model before."""
 
+import copy
 import pydoc_data.topics
 import time
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,13 @@ class GraftCertificate(Shown):
             a fifth mentions subjects; KL(before ‖ after) in nats.
         kl_unnamed_max: the largest divergence in the text that mentions none.
         parameters_added, parameters_before: scalars, zeros included.
-        bits, bits_per_added_parameter: information in the answers.
+        bits, bits_per_added_parameter: information in answers that are free, N log2 M less Fano's share for
+            those missed.
+        map_bits, map_bits_per_added_parameter: the same of tables that give, within each relation, every
+            answer as often as this one.
+        rounding: what 16 bits alone change: the model before in this dtype against itself in float32, in
+            the same prompts and text: ``neighbourhood``, ``same_subject``, ``kl_mean``, ``argmax_equal``.
+            None in float32.
         min_margin: smallest logit of a right token less the largest other one, over all tokens of all
             answers and stops, in nats.
         missed: the first of the facts that did not come out; ``n_missed`` counts all.
@@ -88,6 +95,9 @@ class GraftCertificate(Shown):
     parameters_before: int
     bits: float
     bits_per_added_parameter: float
+    map_bits: float
+    map_bits_per_added_parameter: float
+    rounding: dict[str, float] | None
     min_margin: float
     n_missed: int
     missed: tuple[Missed, ...]
@@ -116,9 +126,23 @@ class GraftCertificate(Shown):
                     f"{self.kl_max:.2e}; same best token in {self.argmax_equal:.3%} of {self.kl_tokens:,}",
                 )
             )
+        if self.rounding is not None:
+            r = self.rounding
+            rows.append(
+                (
+                    "16 bits alone",
+                    f"model before against itself in float32: neighbourhood {r['neighbourhood']:.2%}, same "
+                    f"subject {r['same_subject']:.2%}, KL {r['kl_mean']:.2e}, same best token in "
+                    f"{r['argmax_equal']:.3%}",
+                )
+            )
         rows += [
             ("parameters", f"{self.parameters_added:,} added, {share_:.1%} of the model"),
-            ("bits", f"{self.bits_per_added_parameter:.3g} per added parameter"),
+            (
+                "bits",
+                f"{self.map_bits_per_added_parameter:.3g} per added parameter (tables with these counts of "
+                f"answers); {self.bits_per_added_parameter:.3g} if answers are free",
+            ),
             ("measured", f"{self.dtype}, transformers {self.transformers}, {self.seconds:.3g} s"),
         ]
         return rows + [
@@ -176,7 +200,10 @@ def certify(
     prompts = [questions.wordings[r][0].replace("{subject}", s) for s, r, _ in table]
     found, generated = recalled(lm, prompts, table.answer, tell)
     margin = smallest_margin(lm, prompts, [answers.ids[answers.number[a]] for a in table.answer], tell)
-    bits = theory.fano_bits(len(table), len(table.answers), 1 - found.rate)
+    bits, map_bits = (
+        theory.fano_bits(len(table), len(table.answers), 1 - found.rate, total)
+        for total in (None, table.map_bits)
+    )
     certificate = GraftCertificate(
         facts=len(table),
         efficacy=found.rate,
@@ -194,6 +221,9 @@ def certify(
         parameters_before=parameters[1],
         bits=bits,
         bits_per_added_parameter=bits / parameters[0],
+        map_bits=map_bits,
+        map_bits_per_added_parameter=map_bits / parameters[0],
+        rounding=None,
         min_margin=margin,
         n_missed=len(found.wrong),
         missed=tuple(Missed(i, prompts[i], generated[i].text, table.answer[i]) for i in found.wrong[:100]),
@@ -281,17 +311,21 @@ def _compared(
     known = set(table.subjects)
     strangers = [s for s in STRANGERS if s not in known]
     about = [t.replace("{subject}", s) for ts in q.wordings.values() for t in ts for s in strangers]
-    near = unchanged(lm, before, [about[i] for i in rng.permutation(len(about))[:ASKED]], tell=tell)
+    near_prompts = [about[i] for i in rng.permutation(len(about))[:ASKED]]
+    near = unchanged(lm, before, near_prompts, tell=tell)
     subjects = chosen(table.subjects, 60)
     other = [
         t.replace("{subject}", subjects[int(rng.integers(len(subjects)))]) for t in q.asides for _ in range(3)
     ]
-    same = unchanged(lm, before, [other[i] for i in rng.permutation(len(other))[:ASKED]], tell=tell)
+    same_prompts = [other[i] for i in rng.permutation(len(other))[:ASKED]]
+    same = unchanged(lm, before, same_prompts, tell=tell)
     plain, named = ordinary_text(lm, q.texts, subjects, rng)
     found, _ = drift(lm, before, [*plain, *named], tell=tell)
     unnamed = drift(lm, before, plain[: max(1, len(plain) // 8)], tell=tell)[0] if plain else None
+    rounding = None if lm.dtype == "float32" else _rounding(before, near_prompts, same_prompts, plain, tell)
     return replace(
         c,
+        rounding=rounding,
         neighbourhood=near.rate,
         same_subject=same.rate,
         kl_mean=found.kl_mean,
@@ -302,6 +336,20 @@ def _compared(
         kl_unnamed_max=None if unnamed is None else unnamed.kl_max,
         asked=c.asked | {"neighbourhood": near.asked, "same subject": same.asked},
     )
+
+
+def _rounding(
+    before: LanguageModel, near: Sequence[str], same: Sequence[str], plain: Sequence[str], tell: OnProgress
+) -> dict[str, float]:
+    """The model before against itself in float32: what is lost to its dtype without any graft."""
+    exact = replace(before, model=copy.deepcopy(before.model).float())
+    found, _ = drift(before, exact, plain[: max(1, len(plain) // 8)], tell=tell)
+    return {
+        "neighbourhood": unchanged(before, exact, near, tell=tell).rate,
+        "same_subject": unchanged(before, exact, same, tell=tell).rate,
+        "kl_mean": found.kl_mean,
+        "argmax_equal": found.argmax_equal,
+    }
 
 
 def ordinary_text(

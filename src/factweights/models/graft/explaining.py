@@ -176,6 +176,7 @@ def _taken_apart(
     )
 
 
+@torch.no_grad()
 def _before_logits(model: Any, space: Any, end: Tensor) -> Tensor:
     """What the model before would say: its last state, through the final norm and head."""
     config = model.config
