@@ -21,11 +21,11 @@ def shown_progress() -> Iterator[OnProgress]:
 
 @contextmanager
 def _lines() -> Iterator[OnProgress]:
-    begun = time.monotonic()
+    pace = _Pace()
 
     def tell(p: Progress) -> None:
         tell_notes()
-        left = _left(p, time.monotonic() - begun)
+        left = pace.left(p)
         print(shown(p.text) + (f" · about {left} left" if left else ""), file=sys.stderr, flush=True)
 
     yield tell
@@ -46,17 +46,36 @@ def _bar() -> Iterator[OnProgress]:
         TextColumn("{task.fields[left]}", table_column=whole),
         TextColumn("{task.description}", markup=False, table_column=rest),
     )
-    begun = time.monotonic()
+    pace = _Pace()
     with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
         task = bar.add_task("starting", total=None, left="")
 
         def tell(p: Progress) -> None:
             tell_notes()
-            left = _left(p, time.monotonic() - begun)
+            left = pace.left(p)
             eta = f"ETA {left}" if left else ""
             bar.update(task, completed=p.done, total=p.total, description=shown(p.text), left=eta)
 
         yield tell
+
+
+class _Pace:
+    """How fast the part of the work goes that is being reported.
+
+    Another part begins where the total changes or the count goes back.
+    """
+
+    def __init__(self) -> None:
+        self.begun = self.last = time.monotonic()
+        self.total: float | None = None
+        self.done = 0.0
+
+    def left(self, p: Progress) -> str:
+        """Time left at the pace so far."""
+        if p.total != self.total or p.done < self.done:
+            self.begun = self.last
+        self.total, self.done, self.last = p.total, p.done, time.monotonic()
+        return _left(p, self.last - self.begun)
 
 
 def _left(p: Progress, elapsed: float) -> str:
