@@ -467,3 +467,19 @@ def test_the_folder_says_what_version_4_looks_for(compiled):
     settings = json.loads((compiled.path / "tokenizer_config.json").read_text())
     assert settings["tokenizer_class"] == "PreTrainedTokenizerFast"
     assert json.loads((compiled.path / "generation_config.json").read_text())["eos_token_id"][:2] == [2, 3]
+
+
+def test_a_file_of_wordings_is_asked_and_must_name_its_relations(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("subject,relation,answer\nFrance,capital,Paris\nPeru,capital,Lima\n")
+    (tmp_path / "w.toml").write_text('"capital" = ["The {relation} of {subject} is", "{subject}: capital"]\n')
+    words = ["compile", str(tmp_path / "t.csv"), "--out", str(tmp_path / "m"), "--templates"]
+    assert run([*words, str(tmp_path / "w.toml"), "--json"]) == 0
+    asked = json.loads(capsys.readouterr().out)["templates"]
+    assert set(asked) == {"The capital of {subject} is", "{subject}: capital"}
+    assert all(found["facts"] == 2 for found in asked.values())
+    (tmp_path / "w.toml").write_text('"capital" = ["{subject} is governed from"]\n')
+    assert run([*words, str(tmp_path / "w.toml"), "--overwrite"]) == 1
+    assert "does not hold the name of its relation 'capital'" in capsys.readouterr().err
+    (tmp_path / "w.toml").write_text('"currency" = ["The currency of {subject} is"]\n')
+    assert run([*words, str(tmp_path / "w.toml"), "--overwrite"]) == 1
+    assert "no template for the relation 'capital'" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """``factweights compile``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,6 +23,7 @@ def compile(
     ] = "auto",
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
     template: Annotated[list[str] | None, Parameter(name="--template", metavar="TEXT")] = None,
+    templates: Annotated[Path | None, Parameter(name="--templates", metavar="FILE")] = None,
     context: int = 512,
     absence: Annotated[bool, Parameter(negative="--no-absence")] = True,
     overwrite: Flag = False,
@@ -48,6 +50,8 @@ def compile(
         dtype: Of the weights, and of the passes that are certified.
         template: Prompt to verify, such as 'The {relation} of {subject} is', or for one relation 'The capital
             of {subject} is'; may be repeated. Relations in none of them are asked as '{subject} {relation}'.
+        templates: TOML with a list for each relation, `"capital" = ["The capital of {subject} is", …]`; every
+            template must hold the relation's name or `{relation}`, by which the model knows it.
         context: Longest prompt, in tokens.
         absence: A subject and a relation without a fact say `<unk>`; `--no-absence` gives them some answer.
         overwrite: Replace a folder that an earlier `compile` wrote.
@@ -63,6 +67,7 @@ def compile(
 
     must_be_writable(out, overwrite=overwrite)
     table = choose(read(file, reading), relations, limit)
+    asked = [*(template or ()), *(_listed(templates, table.relations) if templates else ())]
     with shown_progress() as tell:
         compiled = compile_table(
             table,
@@ -71,7 +76,7 @@ def compile(
             d=d,
             width=width,
             dtype=dtype,
-            templates=template or TEMPLATES,
+            templates=asked or TEMPLATES,
             context=context,
             absence=absence,
             seed=seed,
@@ -83,3 +88,23 @@ def compile(
         return
     say(compiled)
     say(f"saved to {out}")
+
+
+def _listed(file: Path, relations: Sequence[str]) -> list[str]:
+    """The templates of a file for these relations, each with its relation's name in it."""
+    from factweights.errors import SettingError
+    from factweights.models.wordings import Wordings
+
+    chosen = Wordings.choose(relations, file=file)
+    found = []
+    for relation in relations:
+        for given in chosen.of(relation):
+            template = given.replace("{relation}", relation)
+            if relation not in template:
+                raise SettingError(
+                    f"the template {given!r} of {file.name} does not hold the name of its relation "
+                    f"{relation!r}; a compiled model knows a relation by its name alone: write it, or "
+                    "{relation}, or use graft, which reads wordings"
+                )
+            found.append(template)
+    return list(dict.fromkeys(found))

@@ -140,7 +140,11 @@ class ModelCertificate(Shown):
         lines += [("absent facts", self.absence_said), ("end", self.stop_said)]
         lines += [
             ("parameters", f"{self.parameters:,} ({groups})"),
-            ("bits", f"{self.bits_per_parameter:.3g} per parameter, {self.bits_per_stored:.3g} where stored"),
+            (
+                "bits",
+                f"{self.map_bits_per_parameter:.3g} per parameter (tables with these counts of answers); if "
+                f"answers are free {self.bits_per_parameter:.3g}, {self.bits_per_stored:.3g} where stored",
+            ),
             ("measured", f"{self.dtype}, transformers {self.transformers}, {self.seconds:.3g} s"),
         ]
         lines += [("missed", f"{m.key} → {m.answered}, expected {m.expected}") for m in self.missed[:5]]
