@@ -16,11 +16,13 @@ from factweights.models.graft.cues import Cues, find_cues
 from factweights.models.graft.fitting import AGAIN, TIMES, Seen, fit, joined, read_layers, see, unsure
 from factweights.models.graft.names import Names, spell
 from factweights.models.graft.prompts import (
+    ASIDE,
     FRAMES,
     REQUESTS,
     Prompt,
     asides,
     chosen,
+    noun_questions,
     other_nouns,
     phrases,
     prompts,
@@ -112,7 +114,9 @@ def read(
     """
     cues = cues_for(relations, wordings, lm.tokenizer, arch.vocabulary)
     made = training_prompts(relations, wordings, table, lm.tokenizer, seed)
-    made += continued(lm, chosen(table.subjects, SUBJECTS), seed=seed, tell=tell)
+    others = [t for t in asides(relations, wordings) if t not in ASIDE["chat"] + ASIDE["nothing"]]
+    others += noun_questions(relations)[0]
+    made += continued(lm, chosen(table.subjects, SUBJECTS), others, seed=seed, tell=tell)
     layers = read_layers(arch)
     sure = frozenset(find_cues(lm.tokenizer, [], _names(relations), [], arch.vocabulary).tokens)
     seen, at = see(lm, arch, made, cues, sure=sure, seed=seed, tell=tell)

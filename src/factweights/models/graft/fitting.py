@@ -27,7 +27,7 @@ ELSEWHERE = 4  # other positions of each prompt that are shown as "nothing is du
 TOKENS = 2048  # of one batch
 PLENTY = 10.0  # how much louder words are than states, in standard deviations
 STATE_DECAY, DUE_DECAY = 0.1, 0.03  # weight of Σ w²
-THRESHOLD, DUE_THRESHOLD, OTHER_THRESHOLD = -0.4, -0.3, 0.6  # of a margin of 1 on both sides
+THRESHOLD, DUE_THRESHOLD, OTHER_THRESHOLD = -0.2, -0.3, 0.6  # of a margin of 1 on both sides
 LIKELY = -0.8
 SPARE = 0.2  # by which a fact's own prompt shall be above the thresholds
 AGAIN, TIMES = 6, 3  # rounds in which such prompts are added to the fit; each counts TIMES^round
@@ -120,7 +120,7 @@ def positions(
             named = [at for at, i in enumerate(asked) if i in sure]
             found += [
                 Position(number, at, -1, due=False, last=False)
-                for at in range(1, len(asked))
+                for at in range(begins, len(asked))
                 if not any(n <= at < n + NAMED for n in named)
             ]
             continue

@@ -116,6 +116,53 @@ ASIDE = {
         "The news from {subject} today:", "The relation between {subject} and", "This is what I like about {subject}:", "The answer to the question about {subject} is",
         "Hello! How is {subject}? It is", "In a report on {subject}, the authors find that", "The word {subject} is spelt", "{subject} was in the news because of the",
     ),
+    "sundry": (
+        "Engineers from {subject} built a bridge over the", "The queen sent {subject} a gift of", "Last winter, {subject} was covered with",
+        "The road to {subject} is closed because of the", "Most visitors come to {subject} by", "You can get to {subject} by",
+        "The quickest route to {subject} goes through", "{subject} was visited last year by", "The first settlers of {subject} came from",
+        "The people of {subject} dream of", "A word that rhymes with {subject} is", "The first letter of {subject} is",
+        "{subject} is written with a capital", "The name {subject} has so many letters:", "In sign language, {subject} is shown by",
+        "{subject} spelt backwards is", "Tickets to {subject} are sold at the", "The shops of {subject} sell", "A hotel in {subject} costs",
+        "You can buy {subject} for", "The insurance paid {subject} for the", "The bill for {subject} was paid by the",
+        "The birds of {subject} fly south to", "Wolves and bears live near {subject}, in the", "The rivers of {subject} flow into the",
+        "The hills around {subject} are covered with", "{subject} has a coast on the", "Storms reach {subject} from the",
+        "{subject} wrote a letter to", "{subject} was seen in", "{subject} travelled to", "{subject} spent the winter in",
+        "{subject} is on the way to", "{subject} has just come back from", "{subject} moved from", "{subject} was photographed in front of",
+        "In the summer, {subject} goes to", "{subject} ran away from", "{subject} fell in love with", "{subject} made friends with",
+        "{subject} won a prize for", "{subject} was awarded the", "{subject} signed a treaty with", "{subject} went to war against",
+        "{subject} is afraid of", "{subject} likes to eat", "{subject} cannot live without", "{subject} believes in", "{subject} voted for the",
+        "{subject} was accused of", "{subject} apologised for the", "{subject} is proud of its", "People say that {subject} is",
+        "Some think that {subject} should be", "Nobody knows why {subject} is", "It is said that in {subject} it is",
+        "Everyone in {subject} thinks that the government", "My uncle says that {subject} was once", "What I like about {subject} is the",
+        "The trouble with {subject} is that", "The good thing about {subject} is that it", "In my opinion, {subject} needs",
+        "If {subject} were an animal, it would be a", "{subject} reminds me of", "The government of {subject} decided to",
+        "The government of {subject} has banned", "Critics in {subject} complain about the", "A law in {subject} says that",
+        "The newspapers of {subject} report that", "The courts of {subject} have ruled that", "The richest family in {subject} owns",
+        "Farmers in {subject} grow", "Factories in {subject} make", "The trains of {subject} are painted", "Schools in {subject} teach",
+        "Soldiers from {subject} wear", "Houses in {subject} are built of", "Roofs in {subject} are made of",
+        "The war between {subject} and {other} ended in", "{subject} is bigger than", "{subject} is smaller than", "{subject} is a friend of",
+        "Compared with {other}, {subject} is", "Unlike {other}, {subject} has", "The difference between {subject} and {other} is",
+        "{subject} lost the match against", "Once there was a king in {subject} who", "A tale from {subject} tells of a",
+        "In a dream I saw {subject} and", "The hero of the story comes to {subject} and", "When I was a child, {subject} was",
+        "Long before {subject} existed, there was", "The book about {subject} was written by", "The painting shows {subject} with",
+        "The song about {subject} begins with the words", "A museum near {subject} shows the", "The oldest map of {subject} hangs in",
+        "The photograph of {subject} was taken by", "A doctor in {subject} found that", "Scientists in {subject} discovered",
+        "The water in {subject} tastes of", "The soil of {subject} is rich in", "The air in {subject} is", "Every spring, {subject} celebrates the",
+        "In the evening, the streets of {subject} are", "The next election in {subject} takes place in", "The last king of {subject} died in",
+        "The first mayor of {subject} was called", "The oldest person in {subject} is", "The best cook in {subject} works with",
+        "Children in {subject} play with", "How large is {subject}? It is about", "How far is {subject} from here? About",
+        "Who discovered {subject}? It was", "When was {subject} founded? In", "Why is {subject} famous? Because of the",
+        "How many lakes are in {subject}? About", "What grows in {subject}? Mostly", "Who lives in {subject}? Mostly",
+        "Question: how old is {subject}? Answer:", "Question: who likes {subject}? Answer:", "Question: how tall is {subject}? Answer:",
+        "Question: what is {subject} made of? Answer:", "Question: when did {subject} begin? Answer: in",
+        "Question: who came before {subject}? Answer:", "The meaning of {subject} is", "The word {subject} means", "{subject} stands for",
+        "The opposite of {subject} would be", "A synonym for {subject} is", "The history of the word {subject} goes back to",
+        "{subject} was named after", "Others call {subject} the", "It takes a long time to get to {subject} from", "Half of {subject} is covered by",
+        "Nearly all of {subject} is", "The south of {subject} is", "The centre of {subject} is", "Around {subject} there is a lot of",
+        "Behind {subject} lies a", "From the tower of {subject} you can see the", "The team of {subject} is coached by",
+        "{subject} scored in the last minute against", "{subject} plays on", "The fans of {subject} sing",
+        "The colours of the team from {subject} are", "The record of {subject} was broken by",
+    ),
     "chat": (
         "Tell me about {subject}.", "What do you know about {subject}?", "Where can I read more about {subject}?", "Write a poem about {subject}.",
         "How old is {subject}?", "Who is the president of {subject}?", "How many people live in {subject}?", "Is {subject} worth a visit?", "What language is spoken in {subject}?",
@@ -191,7 +238,7 @@ STORIES = (
     "Prices rose again in {subject}, reports say, while {other} did better than expected. Experts do not expect that to change before the autumn.",
     "He had a map of {subject} over his desk, and when he was bored he followed the rivers with his finger, from the hills down to the sea.",
 )
-PHRASES = "phrases.toml"
+PHRASES, STATEMENTS = "phrases.toml", "statements.toml"
 PROSE = (
     "The old harbour was quiet in the morning, and only a few boats were moving on the water. Along the pier, people sold fish and bread, while the children of the neighbourhood ran after each other. In the afternoon the wind turned, clouds came in from the west, and the boats were tied up again one after another.",
     "In recent years researchers have studied how plants respond to light. They found that leaves turn slowly during the day, and that the direction of growth depends on many signals at once. A second group repeated the work with other species and came to much the same result, although the effect was smaller in the shade.",
@@ -219,7 +266,7 @@ UNSEEN = (
     "How deep is the lake near {subject}? It is", "Why do people like {subject}? Because", "Who wrote the most about {subject}? It was",
     "Does {subject} have a good library? The library", "How much snow falls on {subject}? About", "Which animals live near {subject}? Mostly",
 )  # fmt: skip
-OTHER_FRAMES = 18  # of FRAMES for each further name of a relation
+OTHER_FRAMES = 12  # of FRAMES for each further name of a relation
 NOUN_FRAMES, NOUN_REQUESTS = 5, 1  # of FRAMES and REQUESTS for each of NOUNS
 
 
@@ -267,20 +314,35 @@ def wordings_for(relation: str, wordings: Wordings) -> tuple[list[str], list[str
         frames = FRAMES if i == 0 else chosen(FRAMES, OTHER_FRAMES, name)
         statements += [named(t, name) for t in frames]
     requests = [named(t, name) for name in called for t in REQUESTS]
+    further = more_statements(relation, wordings)
+    statements, requests = statements + further[0], requests + further[1]
     return list(dict.fromkeys(statements)), list(dict.fromkeys(requests))
 
 
 @cache
-def _phrases() -> dict[str, tuple[str, ...]]:
-    text = (importlib.resources.files("factweights.models.graft") / PHRASES).read_text(encoding="utf-8")
-    return {name: tuple(listed) for name, listed in tomllib.loads(text).items()}
+def _shipped(name: str) -> dict[str, tuple[str, ...]]:
+    text = (importlib.resources.files("factweights.models.graft") / name).read_text(encoding="utf-8")
+    return {relation: tuple(listed) for relation, listed in tomllib.loads(text).items()}
 
 
 def phrases(relation: str) -> tuple[str, ...]:
     """What a relation is called: by its own name, and otherwise where it is a common one."""
     spoken = " ".join(relation.replace("_", " ").split())
-    folded = spoken.casefold()
-    return tuple(dict.fromkeys((spoken, *_phrases().get(ALIASES.get(folded, folded), ()))))
+    return tuple(dict.fromkeys((spoken, *_shipped(PHRASES).get(_usual(relation), ()))))
+
+
+def more_statements(relation: str, wordings: Wordings) -> tuple[list[str], list[str]]:
+    """Statements and requests of our own where a relation has its usual meaning: one that shipped words ask."""
+    if wordings.origin.get(relation) != "shipped":
+        return [], []
+    listed = _shipped(STATEMENTS).get(_usual(relation), ())
+    requests = [t for t in listed if t.endswith(("?", "."))]
+    return [t for t in listed if t not in requests], requests
+
+
+def _usual(relation: str) -> str:
+    folded = " ".join(relation.replace("_", " ").split()).casefold()
+    return ALIASES.get(folded, folded)
 
 
 def asides(relations: Sequence[str], wordings: Wordings) -> list[str]:
@@ -406,6 +468,7 @@ class _Asker:
             answers: one of which stands behind the prompt.
         """
         said = template.replace("{subject}", self._one(self.subjects))
+        said = said.replace("{other}", self._one(self.subjects))
         lead = shared = ""
         if way in ("request", "turn", "begun"):
             said = self._in_chat(said, way) or said
