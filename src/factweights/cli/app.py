@@ -8,6 +8,7 @@ from factweights import __version__
 from factweights.cli.capacity import capacity
 from factweights.cli.compile import compile
 from factweights.cli.converting import converted
+from factweights.cli.doctor import ENTRANCES, doctor
 from factweights.cli.dynamics import dynamics
 from factweights.cli.edit import edit
 from factweights.cli.explain import explain
@@ -15,6 +16,7 @@ from factweights.cli.graft import graft
 from factweights.cli.measure import measure
 from factweights.cli.methods import methods
 from factweights.cli.onnx import onnx
+from factweights.cli.output import say
 from factweights.cli.plan import plan
 from factweights.cli.recall import recall
 from factweights.cli.report import report
@@ -43,6 +45,7 @@ COMMANDS = (
     reproduce,
     report,
     methods,
+    doctor,
 )
 
 app = App(
@@ -60,7 +63,7 @@ GROUPS = {"study": STUDY}  # commands of two words
 study = App(
     name="study",
     help="Run a declared study, go on with it, see how far it is, read its results.",
-    sort_key=len(COMMANDS) - 1.5,  # before the list of methods
+    sort_key=len(COMMANDS) - 2.5,  # before the list of methods
 )
 for place, command in enumerate(STUDY):
     study.command(command, sort_key=place)
@@ -68,5 +71,8 @@ app.command(study)
 
 
 def call(tokens: Sequence[str]) -> None:
-    """Run the command that ``tokens`` name; what goes wrong is raised."""
+    """Run the command that ``tokens`` name; what goes wrong is raised. Without one, show the ways in."""
+    if not tokens:
+        say(f"{app.help}\n\n{ENTRANCES}")
+        return
     app(list(tokens), exit_on_error=False, print_error=False)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
-from factweights.cli.output import say
+from factweights.cli.output import say, say_next
 from factweights.cli.tables import TableOptions, choose, read
 
 
@@ -88,6 +88,8 @@ def compile(
         return
     say(compiled)
     say(f"saved to {out}")
+    subject, relation, _ = next(iter(table))
+    say_next(("explain", out, subject, relation), ("verify", out))
 
 
 def _listed(file: Path, relations: Sequence[str]) -> list[str]:

@@ -59,7 +59,7 @@ def graft(
         limit: Only the first so many facts.
         seed: Of the prompts that are fitted on, and of those that are asked.
     """
-    from factweights.cli.output import print_json, say
+    from factweights.cli.output import print_json, say, say_next
     from factweights.cli.progress import shown_progress
     from factweights.cli.tables import choose, read
     from factweights.models.graft import graft as grafted
@@ -89,5 +89,7 @@ def graft(
     else:
         say(found)
         say(f"saved to {out}")
+        subject, relation, _ = next(iter(table))
+        say_next(("explain", out, subject, relation), ("verify", out))
     if found.certificate.n_missed:
         raise SystemExit(1)

@@ -1,7 +1,8 @@
 """``factweights methods``."""
 
 import dataclasses
-from typing import Any, get_type_hints
+import re
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from factweights.cli.options import Json
 from factweights.cli.output import say
@@ -43,14 +44,25 @@ def _describe(name: str, method: Any) -> dict[str, Any]:
     summary = (method.__doc__ or "").strip().partition("\n\n")[0]
     return {
         "name": name,
-        "summary": " ".join(summary.split()),
+        "summary": _plain(summary),
         "reference": method.reference,
         "warm_starts": method.warm_starts,
         "settings": settings,
     }
 
 
+def _plain(text: str) -> str:
+    """A docstring's words without what only a documentation tool reads."""
+    return re.sub(r":\w+:`~?([^`]+)`", r"\1", " ".join(text.split())).replace("``", "")
+
+
+SAID = {int: "whole number", float: "number", str: "word", bool: "yes or no", type(None): "none"}
+
+
 def _type_name(hint: Any) -> str:
-    if getattr(hint, "__args__", None):  # Literal["margin", "first"]
-        return "|".join(str(a) for a in hint.__args__)
-    return getattr(hint, "__name__", str(hint))
+    """What may be given, in words: the choices of a Literal, or kinds of values."""
+    if get_origin(hint) is Annotated:
+        return _type_name(get_args(hint)[0])
+    if given := get_args(hint):  # Literal["margin", "first"], int | None
+        return "|".join(SAID[a] if a in SAID else _type_name(a) if get_args(a) else str(a) for a in given)
+    return SAID.get(hint, getattr(hint, "__name__", str(hint)))

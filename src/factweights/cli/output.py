@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,3 +68,9 @@ def must_take_picture(path: Path, kinds: Sequence[str] = PICTURES) -> None:
     if path.suffix.lower() not in kinds:
         raise SettingError(f"a picture is written as {', '.join(kinds)}, not as {path.suffix!r}: {path}")
     must_take_file(path)
+
+
+def say_next(*commands: Sequence[object]) -> None:
+    """What one may want to do with what was just written, as commands to copy."""
+    for i, words in enumerate(commands):
+        say(f"{'next' if i == 0 else '':<6}factweights {shlex.join(map(str, words))}")

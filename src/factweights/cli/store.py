@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json, Kind, Setting
-from factweights.cli.output import say
+from factweights.cli.output import say, say_next
 from factweights.cli.tables import TableOptions, choose, read
 
 if TYPE_CHECKING:
@@ -93,7 +93,12 @@ def store(
         print_json({**stored.to_dict(), "out": None if out is None else str(out)})
         return
     say(stored)
-    say(f"saved to {out}" if out is not None else "not saved: give --out DIR to keep it")
+    if out is None:
+        say("not saved: give --out DIR to keep it")
+        return
+    say(f"saved to {out}")
+    subject, relation, _ = next(iter(table))
+    say_next(("recall", out, subject, relation), ("verify", out))
 
 
 def _table(

@@ -49,7 +49,7 @@ class ExactLinear(Method[LinearMemory]):
     max_evaluations: Count = 3000
 
     name: ClassVar[str] = "exact-linear"
-    reference: ClassVar[str] = "convex feasibility with Gordan certificates; theory.md section 1"
+    reference: ClassVar[str] = "convex feasibility with Gordan certificates; docs/exact-linear.md"
     warm_starts: ClassVar[bool] = True
     reports: ClassVar[bool] = True
 

@@ -34,7 +34,7 @@ class LowRankFit(Method[LowRankMemory]):
     max_evaluations: Count = 1500
 
     name: ClassVar[str] = "low-rank-fit"
-    reference: ClassVar[str] = "measured against the low-rank law of theory.md section 1"
+    reference: ClassVar[str] = "our law for low rank (theory.low_rank_capacity); measured in docs/lab-log.md"
 
     @property
     def goal(self) -> float:

@@ -22,7 +22,7 @@ class LowRankHebbian(Method[LowRankMemory]):
     rank: Dimension
 
     name: ClassVar[str] = "low-rank-hebbian"
-    reference: ClassVar[str] = "closed form of theory.md section 1 (truncated SVD); measured in the lab log"
+    reference: ClassVar[str] = "closed form by a truncated SVD; measured in docs/lab-log.md"
 
     def _store(
         self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress

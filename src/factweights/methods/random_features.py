@@ -54,7 +54,9 @@ class RandomFeatures(Method[Memory]):
     stop: Literal["margin", "first"] = "margin"
 
     name: ClassVar[str] = "random-features"
-    reference: ClassVar[str] = "random first layer with a convex readout; theory.md section 2"
+    reference: ClassVar[str] = (
+        "random first layer with a convex readout, exactly decided as docs/exact-linear.md says"
+    )
 
     def _store(
         self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress
