@@ -48,11 +48,13 @@ KEYS = {
     "compile": "out, facts, outputs, answers, asked, prompts, never_asked, unasked, recall, "
     "min_margin, min_probability, templates, noise, "
     "unknown, absence, stop, n_missed, missed, parameters, parameter_groups, bits, bits_per_parameter, "
-    "map_bits, map_bits_per_parameter, bits_per_stored, turn, leak, dtype, transformers, facts_hash, weights_hash, store, d, heads, head_dim, "
+    "map_bits, map_bits_per_parameter, "
+    "bits_per_stored, turn, leak, dtype, transformers, facts_hash, weights_hash, store, d, heads, head_dim, "
     "width, seconds",
     "graft": "path, facts, efficacy, paraphrase, paraphrases, neighbourhood, same_subject, kl_mean, kl_p99, "
     "kl_max, argmax_equal, kl_tokens, kl_unnamed_max, parameters_added, parameters_before, bits, "
-    "bits_per_added_parameter, map_bits, map_bits_per_added_parameter, rounding, min_margin, n_missed, missed, asked, nested, separation, dtype, "
+    "bits_per_added_parameter, map_bits, map_bits_per_added_parameter, rounding, "
+    "min_margin, n_missed, missed, asked, nested, separation, dtype, "
     "transformers, seconds_writing, seconds",
     "doctor": "factweights, python, machine, torch, threads, processor, cuda, numpy, scipy, extras",
     "explain": "prompt, tokens, heads, attention, answer, expected, correct, margin, logits, neurons, "

@@ -234,12 +234,12 @@ def promised(data: Data) -> Finding | None:
 
 
 def stage_length(data: Data) -> Finding | None:
-    """Length of the stage over the law's, geometric mean."""
+    """Length of the stage over the law's: geometric mean, and the range of single flows."""
     flows = [f for s in data["series"] for f in s["flows"] if f["shown"] and f["rate_ratio"] >= 4]
     if not flows:
         return None
     ratios = [f["length"] / f["law"] for f in flows]
-    return Finding(_mean(ratios), None, f"{len(flows)} flows, {min(ratios):.2f} to {max(ratios):.2f}")
+    return Finding(_mean(ratios), (min(ratios), max(ratios)), f"{len(flows)} flows, all of them")
 
 
 def even_odds(data: Data) -> Finding | None:
