@@ -128,7 +128,7 @@ def read(
     ]
     facts, _ = see(lm, arch, usual, cues, typical=at, elsewhere=0, tell=tell)
     seen_so_far = seen
-    reading = fit(seen, len(relations), cues, layers, typical)
+    reading, start = fit(seen, len(relations), cues, layers, typical)
     for again in range(AGAIN + 1):
         rows = unsure(reading, facts)
         tell(
@@ -142,7 +142,7 @@ def read(
             break
         times = min(TIMES ** (again + 1), max(1, len(seen.last) // len(rows)))
         seen_so_far = joined(seen_so_far, facts, rows, times)
-        reading = fit(seen_so_far, len(relations), cues, layers, typical)
+        reading, start = fit(seen_so_far, len(relations), cues, layers, typical, start=start)
     return reading, seen
 
 

@@ -333,7 +333,7 @@ def reading_neurons(c: Circuit) -> dict[int, Layer]:
         wants.neuron(gate, {due: 1.0}, {eager[number]: c.unit / (STEEP * QUICK)}, "wants")
     for number, target in enumerate(fired):
         rest = {e: -1.0 for e in eager if e != eager[number]} | {eager[number]: 1.0}
-        _fires(c, fires, rest, 0.0, unit, target)
+        _fires(c, fires, rest, 0.0, due, target)
     first = c.arch.layers - DECIDING
     return reads | {first: decides, first + 1: wants, first + 2: fires}
 
@@ -341,10 +341,10 @@ def reading_neurons(c: Circuit) -> dict[int, Layer]:
 def _fires(c: Circuit, layer: Layer, score: Weights, threshold: float, up: int, target: int) -> None:
     """Two neurons that write a unit where the score is above the threshold, and nothing where it is below.
 
-    The first begins a quarter of a step late, so that a score of exactly 0 is silence.
+    The first begins half a step late, so that a score of exactly 0 is silence (SiLU(−32) is −4e-13).
     """
     unit, steep = c.space.one("unit"), STEEP / c.reading.softness
-    for sign, late in ((1.0, 0.25), (-1.0, 1.25)):
+    for sign, late in ((1.0, 0.5), (-1.0, 1.5)):
         gate = {i: steep * x for i, x in score.items()} | {unit: -steep * threshold - late * STEEP}
         layer.neuron(gate, {up: 1.0}, {target: sign * c.unit / STEEP}, "fires")
 

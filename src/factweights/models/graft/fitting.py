@@ -22,7 +22,7 @@ from factweights.models.graft.turns import CUE_WINDOW, FORGOTTEN, around
 from factweights.models.seam import LanguageModel, fork
 from factweights.progress import OnProgress, Progress, silent
 
-DEPTHS = (0.75, 0.87)  # of the model, where relations are read
+DEPTHS = (0.6, 0.75, 0.87)  # of the model, where relations are read
 ELSEWHERE = 4  # other positions of each prompt that are shown as "nothing is due here"
 TOKENS = 2048  # of one batch
 PLENTY = 10.0  # how much louder words are than states, in standard deviations
@@ -252,15 +252,18 @@ def see(
     return seen, typical
 
 
+Weights = tuple[Float[Tensor, "k R"], Float[Tensor, " R"]]
+
+
 def hinge(
-    X: Float[Tensor, "n k"], targets: Float[Tensor, "n R"], decay: float
-) -> tuple[Float[Tensor, "k R"], Float[Tensor, " R"]]:
+    X: Float[Tensor, "n k"], targets: Float[Tensor, "n R"], decay: float, start: Weights | None = None
+) -> Weights:
     """Squared hinge of margin 1 on either side, both sides with the same weight, and ``decay`` Σ w²."""
     right = (targets > 0).float()
     share = right.mean(0).clamp(1e-6, 1 - 1e-6)
     cost = torch.where(targets > 0, 0.5 / share, 0.5 / (1 - share))
-    w = torch.zeros(X.shape[1], targets.shape[1], requires_grad=True)
-    b = torch.zeros(targets.shape[1], requires_grad=True)
+    w, b = start or (torch.zeros(X.shape[1], targets.shape[1]), torch.zeros(targets.shape[1]))
+    w, b = w.clone().requires_grad_(), b.clone().requires_grad_()
     optimiser = torch.optim.LBFGS([w, b], max_iter=ROUNDS, history_size=20, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
@@ -274,6 +277,14 @@ def hinge(
     return w.detach(), b.detach()
 
 
+@dataclass(frozen=True)
+class Start:
+    """What one fit found, of every layer, for the next one to start from."""
+
+    dues: Sequence[Weights | None]
+    classes: Sequence[Weights | None]
+
+
 def fit(
     seen: Seen,
     relations: int,
@@ -281,8 +292,9 @@ def fit(
     layers: tuple[int, ...],
     typical: tuple[float, ...],
     others: int = OTHERS,
-) -> Reading:
-    """Weights and thresholds from what was seen.
+    start: Start | None = None,
+) -> tuple[Reading, Start]:
+    """Weights and thresholds from what was seen, and what another fit may start from.
 
     Each layer is fitted by itself, and their scores are averaged: fitted together they would agree on the
     prompts and share their mistakes. Questions about other things are sorted into ``others`` kinds, which
@@ -292,7 +304,8 @@ def fit(
     middle, spread = seen.states.mean(0), seen.states.std(0) + 1e-6  # (L, d)
     X = (seen.states - middle) / spread
     right = torch.where(seen.due, 1.0, -1.0)[:, None]
-    dues = [hinge(X[:, j], right, DUE_DECAY) for j in range(n_layers)]
+    begun = start or Start([None] * n_layers, [None] * n_layers)
+    dues = [hinge(X[:, j], right, DUE_DECAY, begun.dues[j]) for j in range(n_layers)]
     due_w = torch.stack([w[:, 0] for w, _ in dues]) / n_layers  # (L, d)
     due_b = sum(float(b[0]) for _, b in dues) / n_layers
     # where one might think that an answer is due, no relation shall fire either
@@ -304,13 +317,16 @@ def fit(
     own = (y >= 0).nonzero()[:, 0]
     targets[own, y[own]] = 1.0
     words = PLENTY * seen.shares[asked]
-    fits = [hinge(torch.cat([X[asked, j], words], 1), targets, STATE_DECAY) for j in range(n_layers)]
+    fits = [
+        hinge(torch.cat([X[asked, j], words], 1), targets, STATE_DECAY, begun.classes[j])
+        for j in range(n_layers)
+    ]
     w = torch.stack([w for w, _ in fits]) / n_layers  # (L, d + words, c)
     by_state = w[:, :d] / spread[..., None]
     due = due_w / spread
     goal = torch.tensor([THRESHOLD] * relations + [OTHER_THRESHOLD] * others)
     intercept = torch.stack([b for _, b in fits]).mean(0) - torch.einsum("ld,ldc->c", middle, by_state)
-    return Reading(
+    reading = Reading(
         layers=layers,
         due=due,
         due_threshold=DUE_THRESHOLD - (due_b - float((middle * due).sum())),
@@ -322,6 +338,7 @@ def fit(
         softness=SOFT,
         typical=typical,
     )
+    return reading, Start(list(dues), list(fits))
 
 
 def kinds(X: Float[Tensor, "n k"], n: int) -> Int[Tensor, " n"]:
