@@ -252,7 +252,7 @@ def see(
     return seen, typical
 
 
-Weights = tuple[Float[Tensor, "k R"], Float[Tensor, " R"]]
+Weights = tuple[Tensor, Tensor]  # (k, R) and (R,)
 
 
 def hinge(
