@@ -10,7 +10,15 @@ import factweights as fw
 import small_models
 from factweights.errors import FactsError, FileFormatError, SettingError
 from factweights.models.seam import LanguageModel
-from factweights.models.wordings import DEFAULTS, Wordings, continued, fill, separator, shipped
+from factweights.models.wordings import (
+    DEFAULTS,
+    Wordings,
+    continued,
+    fill,
+    read_wordings,
+    separator,
+    shipped,
+)
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -165,3 +173,32 @@ def test_answers_that_tokenise_to_nothing_are_refused(encoder: LanguageModel):
 
     with pytest.raises(FactsError, match="tokenises to nothing"):
         continued(Deaf(), "The capital of Bradon is", ["Nodarb"])
+
+
+def test_no_wording_that_is_fitted_on_is_one_that_is_measured_with():
+    from factweights.models.graft.prompts import ASIDE, UNSEEN, more_statements, wordings_for
+
+    data, covered = Path(__file__).resolve().parent / "data", set()
+    for name in ("graft_blind.toml", "graft_held_out.toml"):
+        for relation, kept_apart in read_wordings(data / name).items():
+            chosen = Wordings.choose([relation])
+            if chosen.origin[relation] != "shipped":
+                continue
+            own = {" ".join(t.casefold().split()) for part in more_statements(relation, chosen) for t in part}
+            if own:
+                covered.add(relation)
+            assert not own or len(own) >= 15, relation
+            assert not own & {" ".join(t.casefold().split()) for t in kept_apart}, relation
+            assert own <= {" ".join(t.casefold().split()) for p in wordings_for(relation, chosen) for t in p}
+    assert len(covered) >= 10
+    asked = {t.casefold() for ts in ASIDE.values() for t in ts}
+    assert not asked & {t.casefold() for t in UNSEEN}
+
+
+def test_further_statements_are_only_for_relations_of_the_usual_meaning():
+    from factweights.models.graft.prompts import more_statements
+
+    usual = Wordings.choose(["capital"])
+    assert more_statements("capital", usual)[0]
+    given = Wordings.choose(["capital"], templates=["The capital of {subject} is"])
+    assert more_statements("capital", given) == ([], [])
