@@ -66,6 +66,7 @@ def test_the_data_of_the_package_is_where_it_is_read():
     }
     assert data == {
         "models/graft/phrases.toml",
+        "models/graft/statements.toml",
         "models/wordings.toml",
         "planning/constants.json",
         "plots/report.html.jinja",

@@ -1,5 +1,6 @@
 """The commands, put together."""
 
+import textwrap
 from collections.abc import Sequence
 
 from cyclopts import App, Parameter
@@ -73,6 +74,7 @@ app.command(study)
 def call(tokens: Sequence[str]) -> None:
     """Run the command that ``tokens`` name; what goes wrong is raised. Without one, show the ways in."""
     if not tokens:
-        say(f"{app.help}\n\n{ENTRANCES}")
+        names = textwrap.fill(" ".join(c.__name__ for c in COMMANDS) + " study", 78)
+        say(f"{app.help}\n\n{ENTRANCES}\n\nCommands:\n{textwrap.indent(names, '  ')}")
         return
     app(list(tokens), exit_on_error=False, print_error=False)

@@ -25,7 +25,8 @@ def methods(*, json: Json = False) -> None:
         say(f"  source: {entry['reference']}")
         for s in entry["settings"]:
             given = "required" if s["required"] else f"default {s['default']}"
-            say(f"  --setting {s['name']}={s['type']} ({given})")
+            kind = "|".join(SAID.get(part, part) for part in s["type"].split("|"))
+            say(f"  --setting {s['name']}={kind} ({given})")
         say()
 
 
@@ -56,13 +57,13 @@ def _plain(text: str) -> str:
     return re.sub(r":\w+:`~?([^`]+)`", r"\1", " ".join(text.split())).replace("``", "")
 
 
-SAID = {int: "whole number", float: "number", str: "word", bool: "yes or no", type(None): "none"}
+SAID = {"int": "whole number", "float": "number", "str": "word", "bool": "true|false"}  # for people
 
 
 def _type_name(hint: Any) -> str:
-    """What may be given, in words: the choices of a Literal, or kinds of values."""
+    """What may be given: the choices of a Literal, or names of kinds."""
     if get_origin(hint) is Annotated:
         return _type_name(get_args(hint)[0])
     if given := get_args(hint):  # Literal["margin", "first"], int | None
-        return "|".join(SAID[a] if a in SAID else _type_name(a) if get_args(a) else str(a) for a in given)
-    return SAID.get(hint, getattr(hint, "__name__", str(hint)))
+        return "|".join(_type_name(a) if isinstance(a, type) or get_args(a) else str(a) for a in given)
+    return "none" if hint is type(None) else getattr(hint, "__name__", str(hint))
