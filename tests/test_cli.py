@@ -338,7 +338,7 @@ def test_methods_are_listed(cli, cli_json):
     rank = next(m for m in found if m["name"] == "low-rank-hebbian")["settings"][0]
     assert rank == {"name": "rank", "type": "int", "default": None, "required": True}
     out = cli("methods")[1]
-    assert "--setting rank=int (required)" in out
+    assert "--setting rank=whole number (required)" in out
     assert "--setting stop=margin|first (default margin)" in out
 
 

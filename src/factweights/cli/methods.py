@@ -25,7 +25,7 @@ def methods(*, json: Json = False) -> None:
         say(f"  source: {entry['reference']}")
         for s in entry["settings"]:
             given = "required" if s["required"] else f"default {s['default']}"
-            kind = "|".join(SAID.get(part, part) for part in s["type"].split("|"))
+            kind = "|".join(SAID.get(part, part) for part in str(s["type"]).split("|"))
             say(f"  --setting {s['name']}={kind} ({given})")
         say()
 
