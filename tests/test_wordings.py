@@ -202,3 +202,14 @@ def test_further_statements_are_only_for_relations_of_the_usual_meaning():
     assert more_statements("capital", usual)[0]
     given = Wordings.choose(["capital"], templates=["The capital of {subject} is"])
     assert more_statements("capital", given) == ([], [])
+
+
+def test_wordings_held_out_are_in_no_words_that_a_graft_is_fitted_on():
+    from factweights.models.graft.grafting import split
+    from factweights.models.graft.prompts import wordings_for
+
+    kept, held = split(Wordings.choose(shipped()))
+    assert sum(len(ts) >= 2 for ts in held.values()) >= 30
+    for relation, apart in held.items():
+        fitted = {t.casefold() for part in wordings_for(relation, kept) for t in part}
+        assert not fitted & {t.casefold() for t in apart}, relation

@@ -25,7 +25,7 @@ from factweights.models.graft.certificate import GraftCertificate, Questions, ce
 from factweights.models.graft.circuit import Circuit
 from factweights.models.graft.fitting import Seen, fired
 from factweights.models.graft.maps import map_of
-from factweights.models.graft.prompts import chosen, unseen
+from factweights.models.graft.prompts import chosen, unseen, wordings_for
 from factweights.models.graft.reading import Reading
 from factweights.models.graft.space import added
 from factweights.models.graft.widening import own_norms
@@ -156,12 +156,17 @@ def graft(
 
 
 def split(wordings: Wordings) -> tuple[Wordings, dict[str, tuple[str, ...]]]:
-    """Wordings to fit with, and some of each relation that nothing is fitted on; the first is fitted on."""
+    """Wordings to fit with, and some of each relation that nothing is fitted on.
+
+    The first is fitted on, and so is what our own frames and statements say in the same words.
+    """
     kept, held = {}, {}
     for relation, templates in wordings.templates.items():
         listed = tuple(dict.fromkeys(t.replace("{relation}", relation) for t in templates))
         n = len(listed) // HELD_OUT if len(listed) >= FEWEST else 0
-        held[relation] = tuple(chosen(listed[1:], n))
+        fitted = wordings_for(relation, Wordings({relation: listed[:1]}, wordings.origin))
+        own = {t.casefold() for part in fitted for t in part}
+        held[relation] = tuple(chosen([t for t in listed[1:] if t.casefold() not in own], n))
         kept[relation] = tuple(t for t in listed if t not in held[relation])
     return Wordings(kept, wordings.origin), held
 
