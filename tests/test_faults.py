@@ -8,7 +8,7 @@ import pytest
 import fault_cases
 
 # The whole sweep is benchmarks/fault_sweep.py; every so manyth operation is taken here.
-EVERY = {"store": 9, "edit": 13, "report": 3}
+EVERY = {"store": 17, "edit": 29, "report": 5}
 
 
 @pytest.mark.slow
