@@ -5,9 +5,8 @@ from factweights.methods.recall.attention_only import AttentionOnly
 from factweights.methods.recall.base import RecallMethod, RecallSolution, drawn_model
 from factweights.methods.recall.constructions import Built
 from factweights.methods.recall.fit import Fitted, TransformerFit
-from factweights.methods.recall.paper_adam import PaperAdamTransformer, train_stacked
-from factweights.methods.recall.record import Trained, Training
-from factweights.methods.recall.stacked import StackedTransformers
+from factweights.methods.recall.paper_adam import PaperAdamTransformer
+from factweights.methods.recall.training import Trained, Training
 
 RECALL_METHODS: dict[str, type[RecallMethod]] = {
     "attention-mlp": AttentionMLP,
@@ -25,10 +24,8 @@ __all__ = [
     "PaperAdamTransformer",
     "RecallMethod",
     "RecallSolution",
-    "StackedTransformers",
     "Trained",
     "Training",
     "TransformerFit",
     "drawn_model",
-    "train_stacked",
 ]

@@ -1,17 +1,14 @@
 """The paper's recipe for the recall transformer: Adam on prompts drawn anew at every step."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
 from factweights.domains import Count, CountOrNone, Dimension, Heads, Rate, Share, WidthOrNone
-from factweights.errors import SettingError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.methods.draws import normal, streams
 from factweights.methods.recall.base import RecallMethod, drawn_model
-from factweights.methods.recall.record import Trained
-from factweights.methods.recall.training import Schedule, train
+from factweights.methods.recall.training import Schedule, Trained, train
 from factweights.progress import OnProgress, silent
 
 
@@ -23,7 +20,7 @@ class PaperAdamTransformer(RecallMethod):
     Embeddings and unembeddings N(0, 1/d), kept. Weights begin at N(0, 1/fan-in), the dimension that each
     matrix reads: 1/d for K, Q, V and the first layer, 1/(H d_h) for O, 1/m for the second layer; biases at 0.
     The recipe is known from the paper, its initial weights are not, so these are ours. Training goes through
-    token counts (:class:`StackedTransformers`), which changes nothing but the time it takes.
+    the transformer's own forward on token counts, which changes nothing but the time it takes.
 
     Attributes:
         d, heads, head_dim, width: sizes of the model.
@@ -52,7 +49,10 @@ class PaperAdamTransformer(RecallMethod):
 
         Returns the weights that reached the goal, else the last ones, or the last finite ones of a look.
         """
-        return train_stacked(task, [self], seeds=[seed], on_progress=on_progress)[0]
+        plan = Schedule(
+            float(self.learning_rate), self.steps, self.batch, self.look_every, float(self.recall), self.name
+        )
+        return train(self.start(task, seed=seed), task, plan, seed=seed, on_progress=on_progress)
 
     def start(self, task: RecallTask, *, seed: int) -> RecallTransformer:
         """The model before the first step."""
@@ -66,48 +66,3 @@ class PaperAdamTransformer(RecallMethod):
             rows = p.numel() // p.shape[-1]
             p.copy_(normal(rng, rows, p.shape[-1], p).view_as(p) / fan_in.get(name, self.d) ** 0.5)
         return model
-
-
-def train_stacked(
-    tasks: RecallTask | Sequence[RecallTask],
-    recipes: Sequence[PaperAdamTransformer],
-    *,
-    seeds: Sequence[int],
-    on_progress: OnProgress = silent,
-) -> list[Trained]:
-    """Train many models at once: seeds, sizes, learning rates, tasks.
-
-    Each model learns what it would alone, up to rounding. All are padded to the largest, so put models of
-    like size together.
-
-    Args:
-        tasks: one for each model, or one for all.
-        recipes: one for each model; they share steps, batch and look_every.
-        seeds: one for each model.
-        on_progress: hears of every look.
-
-    Raises:
-        SettingError: lists of different lengths, recipes that differ in what they should share, or tasks with
-            prompts of different lengths.
-    """
-    tasks = [tasks] * len(recipes) if isinstance(tasks, RecallTask) else list(tasks)
-    if not recipes or not len(tasks) == len(recipes) == len(seeds):
-        raise SettingError(
-            "training takes one task, recipe and seed for each model and at least one, got "
-            f"{len(tasks)}, {len(recipes)} and {len(seeds)}"
-        )
-    shared = {(r.steps, r.batch, r.look_every) for r in recipes}
-    if len(shared) > 1:
-        raise SettingError(
-            f"recipes trained together share steps, batch and look_every, got {sorted(shared)}"
-        )
-    first = recipes[0]
-    return train(
-        [r.start(task, seed=seed) for r, task, seed in zip(recipes, tasks, seeds, strict=True)],
-        tasks,
-        Schedule(first.steps, first.batch, first.look_every, first.name),
-        rates=[float(r.learning_rate) for r in recipes],
-        goals=[float(r.recall) for r in recipes],
-        seeds=seeds,
-        on_progress=on_progress,
-    )
