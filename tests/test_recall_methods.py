@@ -105,8 +105,9 @@ def test_the_gradient_of_lookups_is_right(code, width, mlp) -> None:
     x = fit.start(np.random.default_rng(0))
     step = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     t = 1e-6
-    numeric = (fit(x + t * step)[0] - fit(x - t * step)[0]) / (2 * t)
-    assert float(fit(x)[1] @ step) == pytest.approx(numeric, rel=1e-5)
+    loss = fit.loss
+    numeric = (loss(x + t * step)[0] - loss(x - t * step)[0]) / (2 * t)
+    assert float(loss(x)[1] @ step) == pytest.approx(numeric, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -165,10 +166,11 @@ def test_the_loss_over_prompts_is_that_of_the_model() -> None:
     g = torch.Generator().manual_seed(0)
     for p in model.parameters():
         p.data.copy_(torch.randn(p.shape, generator=g, dtype=torch.float64))
-    loss = PromptLoss(model).on(TASK.counts(torch.arange(len(TASK)), g).double(), TASK.target)
-    x = loss.flat()
-    assert torch.allclose(loss.outputs(x), model(loss.counts), rtol=1e-9)
-    assert torch.allclose(loss.outputs(x), loss.written(x)(loss.counts), rtol=1e-9)
+    prompts = PromptLoss(model)
+    loss = prompts.on(TASK.counts(torch.arange(len(TASK)), g).double(), TASK.target)
+    x = prompts.flat()
+    assert torch.allclose(prompts.outputs(x), model(prompts.counts), rtol=1e-9)
+    assert torch.allclose(prompts.outputs(x), prompts.written(x)(prompts.counts), rtol=1e-9)
     step, t = torch.randn(x.shape, generator=g, dtype=torch.float64), 1e-7
     numeric = (loss(x + t * step)[0] - loss(x - t * step)[0]) / (2 * t)
     assert float(loss(x)[1] @ step) == pytest.approx(numeric, rel=1e-4)
@@ -232,8 +234,9 @@ def test_the_gradient_of_mixed_heads_is_right() -> None:
     x = fit.start(np.random.default_rng(0))
     step = torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     t = 1e-6
-    numeric = (fit(x + t * step)[0] - fit(x - t * step)[0]) / (2 * t)
-    assert float(fit(x)[1] @ step) == pytest.approx(numeric, rel=1e-5)
+    loss = fit.loss
+    numeric = (loss(x + t * step)[0] - loss(x - t * step)[0]) / (2 * t)
+    assert float(loss(x)[1] @ step) == pytest.approx(numeric, rel=1e-5)
 
 
 def test_what_mixed_heads_are_fitted_to_is_what_the_model_does() -> None:
@@ -243,7 +246,7 @@ def test_what_mixed_heads_are_fitted_to_is_what_the_model_does() -> None:
     directions[-1] = 0  # a head that is off
     fit = MixedFit(TASK, model, directions)
     x = fit.start(np.random.default_rng(0))
-    parts = fit.split(x)
+    parts = fit.blocks.split(x)
     value, writers = torch.bmm(fit.basis, parts.pop("codes")), parts.pop("writers")
     write_mixed(model, directions, MixedWeights(value, writers, parts, 0.0, 0))
     counts = TASK.counts(torch.arange(len(TASK)), torch.Generator().manual_seed(0))

@@ -4,7 +4,6 @@ Recall is measured on drawn prompts, in the model's own dtype. What no prompt ca
 :mod:`factweights.certificates.prompt_bounds`, for that same arithmetic.
 """
 
-import math
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from factweights.certificates.margins import margins_of
 from factweights.certificates.prompt_bounds import prompt_bounds
 from factweights.domains import Count, Seed, checked
 from factweights.errors import SettingError, ShapeError
@@ -180,7 +180,5 @@ def _drawn_margins(model: RecallTransformer, task: RecallTask, draws: int, seed:
         for facts in torch.arange(n).split(rows):
             tokens = task.prompts(facts, generator).to(model.device)
             z = model.logits(model.read_tokens(tokens))
-            f = task.target[facts].to(model.device)[:, None]
-            right = z.gather(1, f)[:, 0]
-            margins[facts, k] = (right - z.scatter(1, f, -math.inf).amax(1)).double().cpu()
+            margins[facts, k] = margins_of(z, task.target[facts].to(model.device)).double().cpu()
     return margins

@@ -12,8 +12,9 @@ from torch import Tensor
 from factweights import theory
 from factweights.facts import Associations
 from factweights.memories import GatedMemory
-from factweights.methods.candidates import Listed, OutputLoss, Sampled, fit_by_candidates, hardest
+from factweights.methods.candidates import Listed, Sampled, fit_by_candidates, hardest
 from factweights.methods.draws import streams
+from factweights.methods.flat import FlatLoss
 from factweights.methods.layers import GatedLayers
 from factweights.methods.lbfgs import Descent
 from factweights.methods.whiten import Whitened
@@ -31,44 +32,18 @@ Write = Callable[[Tensor], Tensor]
 """Flat weights ↦ outputs of all facts."""
 
 
-@dataclass
-class Problem:
-    """A hinge on what flat weights write, or on its directions.
+def _on_sphere(write: Write, radius: float, back: Tensor | None) -> Write:
+    """Outputs put on a sphere of this radius, on which a margin of 1 is a cosine margin of 1 / ``radius``.
 
-    Attributes:
-        write: weights ↦ outputs ``(N, d_out)``, in coordinates in which they are scored.
-        loss: of outputs.
-        allowed: violation below which a fact counts; all have to.
-        radius: outputs are put on a sphere of this radius, 0 leaves them; then a margin of 1 is a cosine
-            margin of 1 / ``radius``.
-        back: coordinates in which the length is taken.
-        recall: share of facts that counted, at the last evaluation.
+    Their length is taken in the coordinates that ``back`` leads to.
     """
 
-    write: Write
-    loss: OutputLoss
-    allowed: float
-    radius: float = 0.0
-    back: Tensor | None = None
-    recall: float = 0.0
+    def directed(x: Float[Tensor, " p"]) -> Float[Tensor, "n d_out"]:
+        out = write(x)
+        length = out if back is None else out @ back.to(out.dtype).T
+        return out * (radius / length.norm(dim=1, keepdim=True).clamp_min(1e-12))
 
-    def __call__(self, x: Float[Tensor, " p"]) -> tuple[float, Tensor, bool]:
-        """(loss, gradient, whether every fact counts)."""
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_(True)
-            out = self.outputs(leaf)
-        loss, gradient, worst = self.loss(out.detach())
-        (pulled,) = torch.autograd.grad([out], [leaf], [gradient])
-        self.recall = float((worst < self.allowed).double().mean())
-        return loss, pulled, self.recall == 1.0
-
-    def outputs(self, x: Float[Tensor, " p"]) -> Float[Tensor, "n d_out"]:
-        """What is scored."""
-        out = self.write(x)
-        if not self.radius:
-            return out
-        length = out if self.back is None else out @ self.back.T
-        return out * (self.radius / length.norm(dim=1, keepdim=True).clamp_min(1e-12))
+    return directed
 
 
 def comfortable_width(facts: int, answers: int, d_in: int, d_out: int, load: float = LOAD) -> int:
@@ -205,11 +180,12 @@ def _radius(facts: Associations, margin: float) -> float:
 
 def _right(write: Write, values: Tensor, targets: Tensor, x: Tensor, tell: OnProgress) -> Tensor:
     """Every fact above every other answer."""
-    problem = Problem(write, Sampled(values, targets, torch.arange(len(values))), RESERVE)
+    loss = Sampled(values, targets, torch.arange(len(values)))
+    problem = FlatLoss(write, loss, len(targets), RESERVE)
     descent = Descent(problem, x, first_step=0.05, memory=20)
     while not (descent.decided or descent.stalled) and descent.evaluations < EVALUATIONS:
         descent.run(min(EVALUATIONS, descent.evaluations + 10))
-        tell(Progress(descent.evaluations, None, f"fitting: {problem.recall:.2%} of the facts clear"))
+        tell(Progress(descent.evaluations, None, f"fitting: {problem.counted:.2%} of the facts clear"))
     return descent.x
 
 
@@ -224,12 +200,10 @@ def _wide(
 ) -> Tensor:
     """The same with a cosine margin of 1 / ``radius``, against lists of competitors, as far as it goes."""
     lists: Tensor | None = None
-    kept, best = x, -math.inf
+    kept, best, directed = x, -math.inf, _on_sphere(write, radius, back)
     for round_ in range(ROUNDS + 1):
-        problem = Problem(write, Sampled(values, targets, targets[:1]), 0.05, radius, None)
-        problem.back = None if back is None else back.to(x.dtype)
         with torch.no_grad():
-            out = problem.outputs(x)
+            out = directed(x)
             new, _ = hardest(out, values, targets, min(LISTED, len(values) - 1))
             reached = float((out * (values[targets] - values[new[:, 0]])).sum(1).min())
         tell(Progress(round_, None, f"margin {reached / radius:.4f}, asked {1 / radius:.4f}"))
@@ -237,7 +211,7 @@ def _wide(
         if reached >= 0.9 or round_ == ROUNDS:
             break
         lists = new if lists is None else torch.cat([new, lists[:, : 2 * LISTED]], 1)
-        problem.loss = Listed(values, targets, lists)
+        problem = FlatLoss(directed, Listed(values, targets, lists), len(targets), 0.05)
         x = Descent(problem, x, first_step=0.01, memory=10).run(POLISH).x
     return kept
 

@@ -19,6 +19,7 @@ In the words of the other memories: keys are token counts ``(…, |V|)``, values
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, final
 
 import torch
@@ -167,10 +168,8 @@ class RecallTransformer(Memory):
 
     def mlp_output(self, x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
         """MLP(x)."""
-        before = x @ self.read.T
-        if self.mlp == "gated":
-            return (before * activate("silu", x @ self.gate.T)) @ self.write
-        return activate(self.mlp, before + self.bias) @ self.write
+        parts = {"read": self.read, "gate": self.gate, "bias": self.bias, "write": self.write}
+        return mlp_of(self.mlp, parts, x)
 
     def _probe(self, query: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch h d"]:
         """K_h Q_hᵀ x / √d_h, the direction that each head looks for."""
@@ -246,6 +245,14 @@ class RecallTransformer(Memory):
             )
         self.embeddings = embeddings.detach().clone()
         self.unembeddings = unembeddings.detach().clone()
+
+
+def mlp_of(mlp: str, parts: Mapping[str, Tensor], x: Float[Tensor, "*batch d"]) -> Float[Tensor, "*batch d"]:
+    """MLP(x) of the kind ``mlp`` with the weights ``read``, ``gate`` or ``bias``, and ``write``."""
+    before = x @ parts["read"].T  # (…, m)
+    if mlp == "gated":
+        return (before * activate("silu", x @ parts["gate"].T)) @ parts["write"]
+    return activate(mlp, before + parts["bias"]) @ parts["write"]
 
 
 def _lowest(x: Tensor) -> float:

@@ -17,14 +17,13 @@ the facts is right already, and as long as rounds gain.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from factweights.methods.flat import FlatLoss
 from factweights.methods.layers import Layers
 from factweights.methods.lbfgs import Descent
 from factweights.progress import OnProgress, Progress
@@ -42,35 +41,6 @@ LISTED_EVALUATIONS = 60  # the loss by GAIN; of a round of lists
 LISTED_GAIN, IDLE = 1e-4, 3  # what counts as a gain of a round; rounds without one at the end
 RESERVE = 0.5  # half the hinge's margin on the lists, so that unlisted competitors find less to overtake
 MEMORY = 20  # pairs of L-BFGS, each twice as large as the memory itself
-
-OutputLoss = Callable[[Tensor], tuple[float, Tensor, Tensor]]
-"""F(k) ``(N, d_out)`` ↦ (loss, gradient in F, worst violation of each fact)."""
-
-
-@dataclass
-class Outputs:
-    """Turns a loss on the outputs F(k) into one on flat weights, and remembers the recall it saw."""
-
-    layers: Layers
-    keys: Float[Tensor, "n d_in"]
-    loss: OutputLoss
-    goal: float
-    allowed: float = 1.0  # violation below which a fact counts: 1 is a margin of 0, less leaves a reserve
-    recall: float = 0.0
-
-    def __call__(self, x: Float[Tensor, " p"]) -> tuple[float, Tensor, bool]:
-        """(loss, gradient, goal reached)."""
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_(True)
-            out = self.outputs(leaf)
-        loss, gradient, worst = self.loss(out.detach())
-        (back,) = torch.autograd.grad([out], [leaf], [gradient])
-        self.recall = float((worst < self.allowed).double().mean())
-        return loss, back, self.recall >= self.goal
-
-    def outputs(self, x: Float[Tensor, " p"]) -> Float[Tensor, "n d_out"]:
-        """F(k) for all keys, in white coordinates."""
-        return outputs_of(self.layers, self.keys, x)
 
 
 def outputs_of(layers: Layers, keys: Float[Tensor, "n d_in"], x: Float[Tensor, " p"]) -> Tensor:
@@ -224,7 +194,8 @@ class _Staged:
 
     def _sampled(self, subset: Int[Tensor, " s"], goal: float) -> None:
         """Go on until a share ``goal`` of the facts beats the subset, or the loss hardly falls any more."""
-        problem = Outputs(self.layers, self.keys, Sampled(self.values, self.targets, subset), goal)
+        need = math.ceil(goal * len(self.keys) - 1e-9)
+        problem = FlatLoss(self._write, Sampled(self.values, self.targets, subset), need)
         descent, losses = Descent(problem, self.x, first_step=0.05, memory=MEMORY), []
         while not (descent.decided or descent.stalled) and descent.evaluations < MOST:
             descent.run(descent.evaluations + FIRST // 6)
@@ -242,10 +213,10 @@ class _Staged:
         idle, best, best_x = 0, self.exact, self.x
         while self.exact < self.recall and idle < IDLE:
             loss = Listed(self.values, self.targets, self.lists)
-            problem = Outputs(self.layers, self.keys, loss, 1.0, RESERVE)
+            problem = FlatLoss(self._write, loss, len(self.keys), RESERVE)
             found = Descent(problem, self.x, first_step=0.01, memory=MEMORY).run(LISTED_EVALUATIONS)
             self.x, self.spent = found.x, self.spent + found.evaluations
-            said = f"lists of {self.lists.shape[1]}: recall {problem.recall:.4f} among them"
+            said = f"lists of {self.lists.shape[1]}: recall {problem.counted:.4f} among them"
             self.tell(Progress(self.spent, None, f"{said}, {found.evaluations} evaluations"))
             self._look()
             if self.exact > best + LISTED_GAIN:
@@ -256,10 +227,13 @@ class _Staged:
             self.x, self.exact = best_x, best
         return self.exact
 
+    def _write(self, x: Float[Tensor, " p"]) -> Float[Tensor, "n d_out"]:
+        return outputs_of(self.layers, self.keys, x)
+
     def _look(self) -> None:
         """A streamed pass: the exact recall, and new lists before the last two."""
         with torch.no_grad():
-            out = outputs_of(self.layers, self.keys, self.x)
+            out = self._write(self.x)
             new, self.exact = hardest(out, self.values, self.targets, LISTED)
         self.spent += 1
         self.tell(Progress(self.spent, None, f"exact recall {self.exact:.6f}"))

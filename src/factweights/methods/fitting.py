@@ -6,7 +6,7 @@ decides how long it is carried on, not a number of evaluations.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from factweights.facts import Associations
 from factweights.memories import Memory
 from factweights.methods.candidates import fit_by_candidates
 from factweights.methods.draws import streams
+from factweights.methods.flat import pulled_back
 from factweights.methods.hinge import Hinge
 from factweights.methods.layers import Layers
 from factweights.methods.lbfgs import Descent
@@ -128,26 +129,23 @@ class LayeredLoss:
     def __call__(self, x: Float[Tensor, " p"]) -> tuple[float, Tensor, bool]:
         """Evaluate at ``x``. Layers by autograd, the hinge by hand."""
         self.evaluations += 1
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_(True)
-            parts = self.layers.split(leaf)
-            h = self.layers.hidden(parts, self.keys)
-            if self.by_outputs:
-                h, u = h @ parts[-1], self.values  # (N, d_out), (M, d_out)
-            else:
-                u = self.layers.readout(parts, self.values)  # (M, m)
-            goals = None if self.scale is None else self._goals(parts, h, *self.scale)
-        e = self.hinge(
-            h.detach(), u.detach(), None if goals is None else goals.detach(), fixed=self.by_outputs
-        )
-        outputs, pulls = [h], [e.features]
-        if not self.by_outputs:
-            outputs, pulls = [*outputs, u], [*pulls, e.readout]
-        if goals is not None:
-            outputs, pulls = [*outputs, goals], [*pulls, e.goals]
-        (gradient,) = torch.autograd.grad(outputs, [leaf], pulls)
+        return pulled_back(self._write, self._judge, x)
+
+    def _write(self, x: Float[Tensor, " p"]) -> list[Tensor]:
+        """Features ``(N, d_out)`` or ``(N, m)``, read-outs ``(M, m)`` and goals ``(N,)`` where they vary."""
+        parts = self.layers.split(x)
+        h = self.layers.hidden(parts, self.keys)
+        written = [h @ parts[-1]] if self.by_outputs else [h, self.layers.readout(parts, self.values)]
+        return written if self.scale is None else [*written, self._goals(parts, written[0], *self.scale)]
+
+    def _judge(self, written: Sequence[Tensor]) -> tuple[float, list[Tensor], bool]:
+        u = self.values if self.by_outputs else written[1]
+        goals = None if self.scale is None else written[-1]
+        e = self.hinge(written[0], u, goals, fixed=self.by_outputs)
+        found = (e.features, None if self.by_outputs else e.readout, None if goals is None else e.goals)
+        pulls = [p for p in found if p is not None]
         enough = e.loss == 0.0 if self.need is None else int((e.worst < 1).sum()) >= self.need
-        return e.loss, gradient, enough
+        return e.loss, pulls, enough
 
     def _goals(self, parts: list[Tensor], h: Tensor, factors: Tensor, back: Tensor) -> Float[Tensor, " n"]:
         out = h @ back.T if self.by_outputs else h @ self.layers.readout(parts, back).T

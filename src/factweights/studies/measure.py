@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from factweights.capacity import capacity
+from factweights.certificates.margins import margins_of
 from factweights.errors import SettingError, UnknownNameError
 from factweights.facts.associations import Assignment
 from factweights.facts.recall_task import RecallTask
@@ -188,9 +189,7 @@ def fresh_recall(
         for facts in torch.arange(len(task)).split(block):
             counts = task.counts(facts, generator).to(device=memory.device, dtype=memory.dtype)
             scores = memory.logits(memory(counts))
-            target = task.target[facts].to(memory.device)[:, None]
-            own = scores.gather(1, target)
-            right += int((own > scores.scatter_(1, target, -math.inf).amax(1, keepdim=True)).sum())
+            right += int((margins_of(scores, task.target[facts].to(memory.device)) > 0).sum())
     return right / (draws * len(task))
 
 

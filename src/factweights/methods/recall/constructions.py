@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights.certificates import prompt_margins
+from factweights.certificates.margins import margins_of
 from factweights.errors import NotStorableError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
@@ -137,9 +138,7 @@ def copied(task: RecallTask, embeddings: Float[Tensor, "v d"]) -> Float[Tensor, 
 
 def _recall(task: RecallTask, U: Tensor, values: Tensor) -> float:
     z = (values[task.subject] + values[task.relation_token]) @ U.T
-    right = z.gather(1, task.target[:, None])[:, 0]
-    wrong = z.scatter(1, task.target[:, None], -torch.inf).amax(1)
-    return float((right > wrong).double().mean())
+    return float((margins_of(z, task.target) > 0).double().mean())
 
 
 def smallest(what: str, attempt: Callable[[int], Built], guess: int, least: int, most: int = MOST) -> Built:

@@ -21,8 +21,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from factweights.certificates.margins import margins_of
 from factweights.facts import RecallTask
-from factweights.memories.activations import activate
+from factweights.memories.transformer import mlp_of
+from factweights.methods.flat import Blocks, FlatLoss, hinged, mlp_shapes
 from factweights.methods.hinge import Hinge
 from factweights.methods.lbfgs import Descent
 from factweights.progress import OnProgress, Progress, silent
@@ -107,15 +109,10 @@ class NoiseFreeFit(ABC):
             recall: share of the facts whose margins have to.
         """
         self.task, self.U, self.width, self.mlp = task, unembeddings, width, mlp
-        self.most = 1 - RESERVE if reserve else 1.0
-        self.need = math.ceil(recall * len(task) - 1e-9)
-        self.hinge = Hinge(task.target, task.n_answers)
-        self.recall, self.evaluations = 0.0, 0
-        d = unembeddings.shape[1]
-        self.names = dict(attention)
-        if width:
-            self.names |= {"read": (width, d), "write": (width, d)}
-            self.names |= {"gate": (width, d)} if mlp == "gated" else {"bias": (width,)}
+        loss = hinged(Hinge(task.target, task.n_answers), unembeddings)
+        self.blocks = Blocks(attention | mlp_shapes(mlp, width, unembeddings.shape[1]))
+        need = math.ceil(recall * len(task) - 1e-9)
+        self.loss = FlatLoss(self.outputs, loss, need, 1 - RESERVE if reserve else 1.0)
 
     @abstractmethod
     def sums(self, parts: dict[str, Tensor]) -> Float[Tensor, "n d"]:
@@ -124,47 +121,25 @@ class NoiseFreeFit(ABC):
     def start(self, rng: np.random.Generator) -> Tensor:
         """Random rows of norm START, zero biases."""
         blocks = []
-        for name, shape in self.names.items():
+        for name, shape in self.blocks.shapes.items():
             w = rng.standard_normal(shape) * (START / np.sqrt(shape[-1]))
             blocks.append(np.zeros(shape) if name == "bias" else w)
         return torch.from_numpy(np.concatenate([b.ravel() for b in blocks])).to(self.U)
 
-    def split(self, x: Tensor) -> dict[str, Tensor]:
-        """The blocks of the flat weights by name."""
-        sizes = [int(np.prod(s)) for s in self.names.values()]
-        parts = zip(self.names.items(), x.split(sizes), strict=True)
-        return {name: part.view(shape) for (name, shape), part in parts}
-
     def outputs(self, x: Tensor) -> Float[Tensor, "n d"]:
         """F for every fact, noise-free."""
-        parts = self.split(x)
+        parts = self.blocks.split(x)
         y = self.sums(parts)
-        if not self.width:
-            return y
-        before = y @ parts["read"].T
-        if self.mlp == "gated":
-            return y + (before * activate("silu", y @ parts["gate"].T)) @ parts["write"]
-        return y + activate(self.mlp, before + parts["bias"]) @ parts["write"]
-
-    def __call__(self, x: Tensor) -> tuple[float, Tensor, bool]:
-        """(loss, gradient, every fact right by the margin asked for)."""
-        self.evaluations += 1
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_(True)
-            out = self.outputs(leaf)
-        e = self.hinge(out.detach(), self.U)
-        (gradient,) = torch.autograd.grad([out], [leaf], [e.features])
-        self.recall = float((e.worst < 1).double().mean())
-        return e.loss, gradient, int((e.worst < self.most).sum()) >= self.need
+        return y + mlp_of(self.mlp, parts, y) if self.width else y
 
     def descend(
         self, rng: np.random.Generator, max_evaluations: int, on_progress: OnProgress = silent
     ) -> Tensor:
         """Flat weights from a random start, until enough facts are right or the evaluations run out."""
-        descent = Descent(self, self.start(rng), first_step=0.05, memory=PAIRS)
+        descent = Descent(self.loss, self.start(rng), first_step=0.05, memory=PAIRS)
         for upto in range(REPORT_EVERY, max_evaluations + REPORT_EVERY, REPORT_EVERY):
             descent.run(min(upto, max_evaluations))
-            told = Progress(descent.evaluations, max_evaluations, f"lookups: recall {self.recall:.4f}")
+            told = Progress(descent.evaluations, max_evaluations, f"lookups: recall {self.loss.recall:.4f}")
             on_progress(told)
             if descent.decided or descent.stalled:
                 break
@@ -173,10 +148,7 @@ class NoiseFreeFit(ABC):
     @torch.no_grad()
     def recalled(self, x: Tensor) -> float:
         """Share of the facts whose right answer scores highest; ties are misses."""
-        z = self.outputs(x) @ self.U.T
-        right = z.gather(1, self.task.target[:, None])[:, 0]
-        wrong = z.scatter(1, self.task.target[:, None], -torch.inf).amax(1)
-        return float((right > wrong).double().mean())
+        return float((margins_of(self.outputs(x) @ self.U.T, self.task.target) > 0).double().mean())
 
 
 @final
@@ -191,7 +163,6 @@ class LookupFit(NoiseFreeFit):
         shape: LookupShape,
         *,
         codes: Float[Tensor, "z e"] | None = None,
-        offset: Float[Tensor, " d"] | None = None,
         reserve: bool = False,
         recall: float = 1.0,
     ) -> None:
@@ -202,9 +173,8 @@ class LookupFit(NoiseFreeFit):
             group: of each subject and relation, for writers.
             shape: what is fitted.
             codes: where they are fixed.
-            offset: added to every sum, such as a residual around attention.
         """
-        self.group, self.fixed_codes, self.offset = group, codes, offset
+        self.group, self.fixed_codes = group, codes
         d, z, groups = unembeddings.shape[1], len(group), int(group.max()) + 1
         e = d if shape.code is None else shape.code
         attention: dict[str, tuple[int, ...]] = {}
@@ -221,15 +191,14 @@ class LookupFit(NoiseFreeFit):
         codes = parts["codes"] if self.fixed_codes is None else self.fixed_codes
         if "writers" in parts:
             codes = torch.einsum("ze,zed->zd", codes, parts["writers"][self.group])
-        y = codes[self.task.subject] + codes[self.task.relation_token]
-        return y if self.offset is None else y + self.offset
+        return codes[self.task.subject] + codes[self.task.relation_token]
 
     def solve(
         self, rng: np.random.Generator, max_evaluations: int, on_progress: OnProgress = silent
     ) -> Lookups:
         """Minimise from a random start until enough facts are right or the evaluations run out."""
         x = self.descend(rng, max_evaluations, on_progress)
-        parts = self.split(x)
+        parts = self.blocks.split(x)
         codes = parts.pop("codes", self.fixed_codes)
         if codes is None:  # names always hold codes unless they were given
             raise AssertionError("a lookup fit has codes, its own or given ones")
@@ -239,5 +208,5 @@ class LookupFit(NoiseFreeFit):
             group=self.group,
             mlp=parts,
             recall=self.recalled(x),
-            evaluations=self.evaluations,
+            evaluations=self.loss.evaluations,
         )

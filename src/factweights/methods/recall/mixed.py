@@ -127,9 +127,9 @@ class MixedFit(NoiseFreeFit):
     ) -> MixedWeights:
         """Minimise from a random start until enough facts are right or the evaluations run out."""
         x = self.descend(rng, max_evaluations, on_progress)
-        parts = self.split(x)
+        parts = self.blocks.split(x)
         value = torch.bmm(self.basis, parts.pop("codes"))
-        return MixedWeights(value, parts.pop("writers"), parts, self.recalled(x), self.evaluations)
+        return MixedWeights(value, parts.pop("writers"), parts, self.recalled(x), self.loss.evaluations)
 
 
 @torch.no_grad()

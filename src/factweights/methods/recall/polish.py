@@ -14,7 +14,8 @@ from torch import Tensor
 
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
-from factweights.memories.activations import activate
+from factweights.memories.transformer import mlp_of
+from factweights.methods.flat import Blocks, FlatLoss, hinged, mlp_shapes
 from factweights.methods.hinge import Hinge
 from factweights.methods.lbfgs import Descent
 from factweights.progress import OnProgress, Progress, silent
@@ -23,6 +24,7 @@ DRAWS = (2, 2, 4)  # prompts of each fact, from redraw to redraw; the last one s
 PER_DRAW = 60  # evaluations on one draw
 PAIRS = 30
 PATIENCE = 4  # rounds before the pace of as many is trusted
+FULL = 1e-30  # violation below which the whole margin is there: 0, or less than its square can be told from
 HIGHEST = 60.0  # scores this far above EOS are cut off
 
 
@@ -34,39 +36,29 @@ class PromptLoss:
 
     def __init__(self, model: RecallTransformer) -> None:
         self.model = model
-        m, d = model.width, model.d
-        self.names: dict[str, tuple[int, ...]] = {
-            "directions": (model.heads, d),
+        attention: dict[str, tuple[int, ...]] = {
+            "directions": (model.heads, model.d),
             "value": tuple(model.value.shape),
             "output": tuple(model.output.shape),
         }
-        if m:
-            self.names |= {"read": (m, d), "write": (m, d)}
-            self.names |= {"gate": (m, d)} if model.mlp == "gated" else {"bias": (m,)}
+        self.blocks = Blocks(attention | mlp_shapes(model.mlp, model.width, model.d))
         self.counts = model.embeddings.new_zeros(0, model.n_tokens)
-        self.hinge: Hinge | None = None
-        self.goal, self.recall, self.evaluations = 1.0, 0.0, 0
 
     def flat(self) -> Float[Tensor, " p"]:
         """The weights of the model as they stand."""
         direction = self.model._probe(self.model.embeddings[-1])
-        parts = [direction if k == "directions" else getattr(self.model, k) for k in self.names]
-        return torch.cat([p.detach().reshape(-1) for p in parts])
+        own = dict(self.model.named_parameters())
+        return self.blocks.join(own | {"directions": direction})
 
-    def split(self, x: Tensor) -> dict[str, Tensor]:
-        """The blocks of flat weights by name."""
-        sizes = [math.prod(s) for s in self.names.values()]
-        parts = zip(self.names.items(), x.split(sizes), strict=True)
-        return {name: part.view(shape) for (name, shape), part in parts}
-
-    def on(self, counts: Float[Tensor, "n v"], targets: Tensor) -> "PromptLoss":
-        """Take these prompts from now on."""
-        self.counts, self.hinge = counts, Hinge(targets, self.model.n_answers)
-        return self
+    def on(self, counts: Float[Tensor, "n v"], targets: Tensor) -> FlatLoss:
+        """The loss on these prompts, all of which have to reach the hinge's full margin."""
+        self.counts = counts
+        loss = hinged(Hinge(targets, self.model.n_answers), self.model.unembeddings)
+        return FlatLoss(self.outputs, loss, len(targets), allowed=FULL)
 
     def outputs(self, x: Tensor) -> Float[Tensor, "n d"]:
         """F for every prompt."""
-        p, E, H = self.split(x), self.model.embeddings, self.model.heads
+        p, E, H = self.blocks.split(x), self.model.embeddings, self.model.heads
         scores = E @ p["directions"].T
         weight = (scores - scores[-1]).clamp_max(HIGHEST).exp()
         values = torch.einsum("vd,hde->vhe", E, p["value"])
@@ -75,32 +67,14 @@ class PromptLoss:
         y = seen.flatten(1) @ p["output"].flatten(0, 1)
         if self.model.residual:
             y = y + E[-1]
-        if not self.model.width:
-            return y
-        before = y @ p["read"].T
-        if self.model.mlp == "gated":
-            return y + (before * activate("silu", y @ p["gate"].T)) @ p["write"]
-        return y + activate(self.model.mlp, before + p["bias"]) @ p["write"]
-
-    def __call__(self, x: Tensor) -> tuple[float, Tensor, bool]:
-        """(loss, gradient, every margin reached)."""
-        self.evaluations += 1
-        with torch.enable_grad():
-            leaf = x.detach().requires_grad_(True)
-            out = self.outputs(leaf)
-        if self.hinge is None:
-            raise AssertionError("give the loss its prompts first")
-        e = self.hinge(out.detach(), self.model.unembeddings)
-        (gradient,) = torch.autograd.grad([out], [leaf], [e.features])
-        self.recall = float((e.worst < 1).double().mean())
-        return e.loss, gradient, e.loss == 0.0
+        return y + mlp_of(self.model.mlp, p, y) if self.model.width else y
 
     @torch.no_grad()
     def written(self, x: Tensor) -> RecallTransformer:
         """The model with these weights; K and Q of rank one."""
         model = RecallTransformer(**self.model.config()).to(self.model.dtype)
         model.set_embeddings(self.model.embeddings, self.model.unembeddings)
-        parts = self.split(x)
+        parts = self.blocks.split(x)
         write_directions(model, parts.pop("directions"))
         for name, part in parts.items():
             getattr(model, name).copy_(part)
@@ -134,23 +108,24 @@ def polish(
     Every new draw is first a test: the recall told is that of prompts not yet fitted. It gives up once the
     pace of the later half of its rounds, kept up to the last evaluation, would not reach ``recall``.
     """
-    loss, generator = PromptLoss(model), torch.Generator().manual_seed(seed)
+    prompts, generator = PromptLoss(model), torch.Generator().manual_seed(seed)
     facts = torch.arange(len(task))
-    x, best, reached = loss.flat(), model, -1.0
+    x, best, reached, spent = prompts.flat(), model, -1.0, 0
     seen: list[float] = []  # the best recall so far, round by round
     while True:
         draws = DRAWS[min(len(seen), len(DRAWS) - 1)]
         rows = facts.repeat(draws)
-        loss.on(task.counts(rows, generator).to(model.embeddings), task.target[rows])
+        loss = prompts.on(task.counts(rows, generator).to(model.embeddings), task.target[rows])
         descent = Descent(loss, x, first_step=0.01, memory=PAIRS)
         if loss.recall > reached:
-            best, reached = loss.written(x), loss.recall
+            best, reached = prompts.written(x), loss.recall
         seen.append(reached)
-        on_progress(Progress(loss.evaluations, max_evaluations, f"on new prompts: recall {loss.recall:.4f}"))
-        left = max_evaluations - loss.evaluations
+        on_progress(Progress(spent + 1, max_evaluations, f"on new prompts: recall {loss.recall:.4f}"))
+        left = max_evaluations - spent - 1
         if reached >= recall or left <= 0 or descent.stalled or _hopeless(seen, left / PER_DRAW, recall):
-            return best, reached, loss.evaluations
+            return best, reached, spent + 1
         x = descent.run(min(PER_DRAW, left + 1)).x
+        spent += loss.evaluations
 
 
 def _hopeless(seen: list[float], rounds_left: float, recall: float) -> bool:

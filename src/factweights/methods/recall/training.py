@@ -1,4 +1,4 @@
-"""The paper's training: Adam through the transformer's forward on token counts, prompts drawn anew each step."""
+"""The paper's training: Adam through the transformer's forward on token counts, prompts drawn each step."""
 
 import math
 import time
@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from factweights.certificates.margins import margins_of
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.methods.draws import streams
@@ -213,13 +214,11 @@ def _share_right(
     for begin in range(0, len(facts), block):
         asked = facts[begin : begin + block]
         scores = model.logits(model(looks.counts(asked, model.dtype)))  # (B, A)
-        at = task.target[torch.from_numpy(asked)][:, None]
-        others = scores.scatter(1, at, -torch.inf).amax(1)
-        right += int((scores.gather(1, at)[:, 0] > others).sum())  # a tie is a miss
+        right += int((margins_of(scores, task.target[torch.from_numpy(asked)]) > 0).sum())
     return right / len(facts)
 
 
 @torch.no_grad()
-def _put(weights: list[torch.nn.Parameter], values: list[Tensor]) -> None:
+def _put(weights: list[Tensor], values: list[Tensor]) -> None:
     for p, value in zip(weights, values, strict=True):
         p.copy_(value)
