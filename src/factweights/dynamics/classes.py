@@ -90,11 +90,6 @@ class Classes:
             calm = calm + 1 if label_w.max() + label_O.max() == before else 0
         return cls(label_w, label_O, _firsts(label_w), _firsts(label_O))
 
-    @property
-    def trivial(self) -> bool:
-        """Whether no two weights are of one class."""
-        return len(self.first_w) == len(self.w) and len(self.first_o) == len(self.O)
-
     def kinds(self, population: Population) -> Kinds:
         """The kinds of facts and answers."""
         p = population

@@ -106,7 +106,6 @@ def answer(
     ids: Sequence[Sequence[int]],
     targets: Sequence[int] | None = None,
     *,
-    pad: int = 0,
     tell: OnProgress = silent,
     what: str = "prompts",
 ) -> Answered:

@@ -46,7 +46,6 @@ FIGURES: dict[str, Any] = {
     "capacity-lm": CapacityLM,
 }
 STUDIES: dict[str, Any] = {**FIGURES, "capacity-sweep": CapacitySweep}
-ALL = "all"
 
 
 @dataclass(frozen=True)

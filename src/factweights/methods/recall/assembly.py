@@ -77,7 +77,7 @@ def membership(task: RecallTask, group: Int[Tensor, " z"], heads: int) -> Bool[T
 
 @torch.no_grad()
 def assemble(
-    model: RecallTransformer, task: RecallTask, selectors: Selectors, lookups: Lookups, sharpness: float
+    model: RecallTransformer, selectors: Selectors, lookups: Lookups, sharpness: float
 ) -> RecallTransformer:
     """Write both into ``model``, whose embeddings are those they were made for; returns it.
 

@@ -92,7 +92,7 @@ def build(
 def _built(
     task: RecallTask, model: RecallTransformer, selectors: Selectors, lookups: Lookups, sharpness: float
 ) -> Built:
-    assemble(model, task, selectors, lookups, sharpness)
+    assemble(model, selectors, lookups, sharpness)
     margin = float(prompt_margins(model, task).min())
     return Built(model.float(), lookups.evaluations, margin, lookups.recall, selectors.clean)
 

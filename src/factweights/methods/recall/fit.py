@@ -94,8 +94,10 @@ class TransformerFit(RecallMethod):
         )
         group, selectors = self._copying(task, model.embeddings, seed)
         clean = selectors.clean and self.heads > 1
-        fit = self._copied if len(selectors.directions) == self.heads else self._mixed
-        of_lookups, lookup_recall = fit(task, model, group, selectors, seed, on_progress)
+        if len(selectors.directions) == self.heads:
+            of_lookups, lookup_recall = self._copied(task, model, group, selectors, seed, on_progress)
+        else:
+            of_lookups, lookup_recall = self._mixed(task, model, selectors, seed, on_progress)
         recall, spent = self._recall(model, task, seed), 0
         worth = not clean and lookup_recall >= self.recall
         if recall < self.recall and self.polish_evaluations and worth:
@@ -135,14 +137,13 @@ class TransformerFit(RecallMethod):
         shape = LookupShape(code=self._code(group), width=self.width, mlp=self.mlp)
         fit = LookupFit(task, model.unembeddings, group, shape, reserve=True, recall=self.recall)
         lookups = fit.solve(streams(seed, self.name, 1)[0], self.max_evaluations, on_progress)
-        assemble(model, task, selectors, lookups, SHARPNESS if selectors.clean and self.heads > 1 else BLUNT)
+        assemble(model, selectors, lookups, SHARPNESS if selectors.clean and self.heads > 1 else BLUNT)
         return lookups.evaluations, lookups.recall
 
     def _mixed(
         self,
         task: RecallTask,
         model: RecallTransformer,
-        group: Int[Tensor, " z"],
         selectors: Selectors,
         seed: int,
         on_progress: OnProgress,
