@@ -14,10 +14,10 @@ def test_another_part_of_the_work_has_a_pace_of_its_own(monkeypatch: pytest.Monk
     pace = progress._Pace()
     for at, done, total, said in (
         (0, 0, 100, ""),
-        (100, 50, 100, "1 min"),
+        (100, 50, 100, "2 min"),
         (200, 100, 100, ""),
-        (210, 1, 10, "1 min"),  # ten seconds of a new part, nine tenths of it left
-        (220, 2, 10, "1 min"),
+        (210, 1, 10, "90 s"),  # ten seconds of a new part, nine tenths of it left
+        (220, 2, 10, "80 s"),
         (300, 10, 10, ""),
         (310, 5, 10, "10 s"),  # the count went back
     ):

@@ -19,6 +19,17 @@ _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _TEXT = frozenset("\u200c\u200d\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2")
 
 
+def duration(seconds: float) -> str:
+    """A time as people say it: 0.25 s, 40 s, 12 min, 3.5 h, 4 years."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 1e8 else f"{seconds / 3.2e7:.1g} years"
+
+
 def shown(text: object, *, lines: bool = False) -> str:
     """Text as it can be printed anywhere: what would act and not be seen becomes ``\\x1b`` and the like.
 

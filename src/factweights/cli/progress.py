@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from factweights.cli.notes import tell_notes
 from factweights.progress import OnProgress, Progress
-from factweights.show import shown
+from factweights.show import duration, shown
 
 
 @contextmanager
@@ -82,7 +82,4 @@ def _left(p: Progress, elapsed: float) -> str:
     """Time left at the pace so far; nothing where it cannot be told."""
     if not p.total or not 0 < p.done < p.total:
         return ""
-    seconds = round(elapsed * (p.total - p.done) / p.done)
-    if seconds < 60:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return duration(round(elapsed * (p.total - p.done) / p.done))

@@ -14,7 +14,7 @@ from factweights import theory
 from factweights.domains import Dimension, PlannedAnswers, PlannedFacts, checked
 from factweights.errors import SettingError, UnknownNameError
 from factweights.planning.pace import Problem, evaluation_seconds
-from factweights.show import Shown
+from factweights.show import Shown, duration
 
 WIDE = 4  # m/d where d is free, as in most transformers
 HEADS = 8
@@ -345,13 +345,4 @@ def _constants() -> dict[str, Any]:
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return ""
-    told = (
-        f"{seconds:.2g} s"
-        if seconds < 60
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-        if seconds < 1e8
-        else f"{seconds / 3.2e7:.1g} years"
-    )
-    return f", about {told} on one core of this machine"
+    return f", about {duration(seconds)} on one core of this machine"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from factweights.domains import Workers, checked
-from factweights.show import Shown
+from factweights.show import Shown, duration
 from factweights.studies.cells import Cell, Study
 
 START_SECONDS = 4.0  # until a worker has imported torch and scipy
@@ -84,13 +84,6 @@ def in_seconds(study: Study) -> Sequence[Cell]:
     """The cells of a study with their cost in seconds, so that those of several studies can be compared."""
     pace = _pace(study)
     return [cell.model_copy(update={"cost": pace * cell.cost}) for cell in study.cells()]
-
-
-def duration(seconds: float) -> str:
-    """40 s, 12 min, 3.5 h."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _pace(study: Study) -> float:

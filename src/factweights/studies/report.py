@@ -13,9 +13,8 @@ from typing import Any
 
 from factweights.errors import FactweightsError, FileFormatError
 from factweights.folders import must_take_file, whole_file
-from factweights.show import Shown
+from factweights.show import Shown, duration
 from factweights.studies.claims import CLAIMS
-from factweights.studies.estimates import duration
 from factweights.studies.figure_files import numbers_of, read_figure
 from factweights.studies.scaling import against_law, power_law
 from factweights.studies.verdicts import Claim, Judged, judge
