@@ -27,9 +27,7 @@ def test_training_is_adam_on_attention_over_positions(sizes) -> None:
     drawing = Drawing(TASK, streams(0, "paper-adam-prompts", 2)[0])
     for step in range(1, 21):
         facts = drawing.facts(32)
-        counts = drawing.counts(facts, torch.float32).long()
-        tokens = torch.stack([torch.repeat_interleave(torch.arange(TASK.n_tokens), row) for row in counts])
-        logs = plain.logits(plain.read_tokens(tokens)).log_softmax(-1)  # EOS is the last id and stands last
+        logs = plain.logits(plain.read_tokens(drawing.prompts(facts))).log_softmax(-1)
         loss = -logs[torch.arange(32), TASK.target[torch.from_numpy(facts)]].mean()
         for p, m, v, g in zip(weights, mean, square, torch.autograd.grad(loss, weights), strict=True):
             m.mul_(0.9).add_(0.1 * g)
@@ -46,7 +44,7 @@ def test_the_loss_is_its_relation_part_and_the_choice_within_the_set() -> None:
     training = recipe.solve(TASK, seed=1).training
     model, drawing = recipe.start(TASK, seed=1), Drawing(TASK, streams(1, "paper-adam-prompts", 2)[0])
     facts = drawing.facts(48)
-    logits = model.logits(model(drawing.counts(facts, torch.float32))).double()
+    logits = model.logits(model.read_tokens(drawing.prompts(facts))).double()
     asked = torch.from_numpy(facts)
     within = logits.masked_fill(~TASK.answer_sets[TASK.relation[asked]], -math.inf).log_softmax(1)
     assert training.subject_loss[0] == pytest.approx(
@@ -101,7 +99,7 @@ def test_zipf_draws_follow_the_tasks_probabilities() -> None:
     facts = drawing.facts(60_000)
     share = torch.bincount(torch.from_numpy(facts), minlength=12).double() / 60_000
     assert torch.allclose(share, task.probability, atol=0.01)
-    counts = drawing.counts(facts[:3000], torch.float32)
+    counts = task.count(drawing.prompts(facts[:3000]))
     assert float(counts[:, task.noise_tokens].sum(1).min()) == 29
     mean = counts[:, task.noise_tokens].mean(0)
     assert torch.allclose(mean, torch.full_like(mean, 29 / task.n_noise), atol=0.25)

@@ -180,5 +180,5 @@ def _drawn_margins(model: RecallTransformer, task: RecallTask, draws: int, seed:
         for facts in torch.arange(n).split(rows):
             tokens = task.prompts(facts, generator).to(model.device)
             z = model.logits(model.read_tokens(tokens))
-            margins[facts, k] = margins_of(z, task.target[facts].to(model.device)).double().cpu()
+            margins[facts, k] = margins_of(z, task.target[facts].to(model.device)).cpu()
     return margins

@@ -40,7 +40,7 @@ def _on_sphere(write: Write, radius: float, back: Tensor | None) -> Write:
 
     def directed(x: Float[Tensor, " p"]) -> Float[Tensor, "n d_out"]:
         out = write(x)
-        length = out if back is None else out @ back.to(out.dtype).T
+        length = out if back is None else out @ back.T
         return out * (radius / length.norm(dim=1, keepdim=True).clamp_min(1e-12))
 
     return directed
@@ -200,7 +200,7 @@ def _wide(
 ) -> Tensor:
     """The same with a cosine margin of 1 / ``radius``, against lists of competitors, as far as it goes."""
     lists: Tensor | None = None
-    kept, best, directed = x, -math.inf, _on_sphere(write, radius, back)
+    kept, best, directed = x, -math.inf, _on_sphere(write, radius, None if back is None else back.to(x.dtype))
     for round_ in range(ROUNDS + 1):
         with torch.no_grad():
             out = directed(x)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from factweights.certificates.margins import margins_of
 from factweights.errors import FileFormatError, MissingExtraError, SettingError
 from factweights.export.stock import must_be_stock
 from factweights.progress import OnProgress, Progress, silent
@@ -126,10 +127,10 @@ def answer(
             logits = model(input_ids=tokens, logits_to_keep=1, use_cache=False).logits[:, -1]
             best[chosen] = logits.argmax(1)
             if targets is not None:
-                right = torch.tensor([targets[i] for i in chosen])[:, None]
-                own = logits.gather(1, right)[:, 0].double()
+                right = torch.tensor([targets[i] for i in chosen])
+                own = logits.gather(1, right[:, None])[:, 0].double()
                 chance[chosen] = own - logits.float().logsumexp(1).double()
-                margin[chosen] = own - logits.scatter(1, right, -math.inf).amax(1).double()
+                margin[chosen] = margins_of(logits, right)
             done += len(chosen)
             tell(Progress(done, n, f"{what}: {done:,} of {n:,}"))
     return Answered(best, margin, chance)

@@ -84,7 +84,7 @@ class FlatLoss:
     Attributes:
         write: flat weights ↦ outputs ``(N, d_out)``.
         loss: of the outputs.
-        need: facts that have to count for the goal to be reached.
+        need: facts that have to count for the goal to be reached; None asks for every margin in full, loss 0.
         allowed: violation below which a fact counts: 1 is a margin of 0, less leaves a reserve.
         recall: share of facts with a margin above 0, at the last evaluation.
         counted: share of facts that counted.
@@ -92,7 +92,7 @@ class FlatLoss:
     """
 
     def __init__(
-        self, write: Callable[[Tensor], Tensor], loss: OutputLoss, need: int, allowed: float = 1.0
+        self, write: Callable[[Tensor], Tensor], loss: OutputLoss, need: int | None, allowed: float = 1.0
     ) -> None:
         self.write, self.loss, self.need, self.allowed = write, loss, need, allowed
         self.recall = self.counted = 0.0
@@ -105,7 +105,7 @@ class FlatLoss:
         self.recall = float((worst < 1).double().mean())
         count = int((worst < self.allowed).sum())
         self.counted = count / len(worst)
-        return loss, gradient, count >= self.need
+        return loss, gradient, loss == 0.0 if self.need is None else count >= self.need
 
     def _judge(self, written: Sequence[Tensor]) -> tuple[float, Sequence[Tensor], Tensor]:
         loss, gradient, worst = self.loss(written[0])

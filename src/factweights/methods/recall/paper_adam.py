@@ -1,15 +1,26 @@
 """The paper's recipe for the recall transformer: Adam on prompts drawn anew at every step."""
 
+import math
+import time
 from dataclasses import dataclass
 from typing import ClassVar, final
 
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from factweights.certificates.margins import margins_of
 from factweights.domains import Count, CountOrNone, Dimension, Heads, Rate, Share, WidthOrNone
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.methods.draws import normal, streams
 from factweights.methods.recall.base import RecallMethod, drawn_model
-from factweights.methods.recall.training import Schedule, Trained, train
-from factweights.progress import OnProgress, silent
+from factweights.methods.recall.training import Drawing, Outcome, Trained, Training
+from factweights.progress import OnProgress, Progress, silent
+from factweights.threads import one_thread_if_small
+
+LOOK_FACTS = 4096  # facts asked at a look; all of them before the goal counts as reached
 
 
 @final
@@ -49,10 +60,64 @@ class PaperAdamTransformer(RecallMethod):
 
         Returns the weights that reached the goal, else the last ones, or the last finite ones of a look.
         """
-        plan = Schedule(
-            float(self.learning_rate), self.steps, self.batch, self.look_every, float(self.recall), self.name
-        )
-        return train(self.start(task, seed=seed), task, plan, seed=seed, on_progress=on_progress)
+        model, begun = self.start(task, seed=seed), time.perf_counter()
+        training, looks = (Drawing(task, rng) for rng in streams(seed, f"{self.name}-prompts", 2))
+        weights = [p.requires_grad_(True) for p in model.parameters() if p.numel()]
+        adam = torch.optim.Adam(weights, lr=float(self.learning_rate))
+        good = [p.detach().clone() for p in weights]
+        rows: list[tuple[int, float, float, float]] = []
+        outcome: Outcome | None = None
+        with one_thread_if_small(self.batch * task.n_answers), torch.enable_grad():
+            for step in range(self.steps + 1):
+                facts = training.facts(self.batch)
+                logs = _logits(model, task, training.prompts(facts)).log_softmax(-1)
+                asked = torch.from_numpy(facts)
+                own = logs.gather(1, task.target[asked][:, None])
+                loss = -own.mean()
+                if step % self.look_every == 0 or step == self.steps:
+                    relation = _relation_loss(task, logs.detach(), asked)
+                    rows.append(
+                        (
+                            step,
+                            -float(own.detach().double().mean()),
+                            relation,
+                            self._recall(model, task, looks),
+                        )
+                    )
+                    outcome = self._outcome(rows[-1])
+                    said = f"recall {rows[-1][3]:.3f}, loss {rows[-1][1]:.3f}"
+                    on_progress(Progress(step, self.steps, said))
+                    if outcome:
+                        break
+                    good = [p.detach().clone() for p in weights]
+                adam.zero_grad()
+                loss.backward()
+                adam.step()
+        for p, last in zip(weights, good, strict=True):
+            p.requires_grad_(False)
+            p.grad = None
+            if outcome == "not finite":
+                p.copy_(last)
+        return Trained(model, rows[-1][0], _record(rows, outcome, time.perf_counter() - begun))
+
+    def _outcome(self, row: tuple[int, float, float, float]) -> Outcome | None:
+        """Why training ends at this look; None where it goes on."""
+        step, loss, _, recall = row
+        if not math.isfinite(loss):
+            return "not finite"
+        if recall >= self.recall:
+            return "recall reached"
+        return "steps used up" if step == self.steps else None
+
+    @torch.no_grad()
+    def _recall(self, model: RecallTransformer, task: RecallTask, looks: Drawing) -> float:
+        """Share of facts right, one fresh prompt each: of LOOK_FACTS, and of all where that decides."""
+        n = len(task)
+        some = np.arange(n) if n <= LOOK_FACTS else looks.rng.choice(n, LOOK_FACTS, replace=False)
+        found = _share_right(model, task, looks, some, self.batch)
+        if found >= self.recall and n > LOOK_FACTS:
+            return _share_right(model, task, looks, np.arange(n), self.batch)
+        return found
 
     def start(self, task: RecallTask, *, seed: int) -> RecallTransformer:
         """The model before the first step."""
@@ -66,3 +131,29 @@ class PaperAdamTransformer(RecallMethod):
             rows = p.numel() // p.shape[-1]
             p.copy_(normal(rng, rows, p.shape[-1], p).view_as(p) / fan_in.get(name, self.d) ** 0.5)
         return model
+
+
+def _relation_loss(task: RecallTask, logs: Float[Tensor, "b a"], facts: Tensor) -> float:
+    """Mean −log p(A_r) from log-probabilities, in nats."""
+    inside = task.answer_sets[task.relation[facts]]  # (B, A), whether the answer is one of the relation's
+    return -float(logs.double().masked_fill(~inside, -torch.inf).logsumexp(1).mean())
+
+
+def _share_right(
+    model: RecallTransformer, task: RecallTask, looks: Drawing, facts: np.ndarray, block: int
+) -> float:
+    tokens, target = looks.prompts(facts), task.target[torch.from_numpy(facts)]
+    parts = zip(tokens.split(block), target.split(block), strict=True)
+    right = sum(int((margins_of(_logits(model, task, t), f) > 0).sum()) for t, f in parts)
+    return right / len(facts)
+
+
+def _logits(model: RecallTransformer, task: RecallTask, tokens: Int[Tensor, "b t"]) -> Float[Tensor, "b a"]:
+    """Scores of all answers, through token counts."""
+    return model.logits(model(task.count(tokens).to(model.dtype)))
+
+
+def _record(rows: list[tuple[int, float, float, float]], outcome: Outcome | None, seconds: float) -> Training:
+    steps, total, relation, recall = (tuple(column) for column in zip(*rows, strict=True))
+    subject = tuple(a - b for a, b in zip(total, relation, strict=True))
+    return Training(steps, total, relation, subject, recall, outcome or "steps used up", seconds)
