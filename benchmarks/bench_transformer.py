@@ -104,7 +104,7 @@ def test_a_training_step_in_the_count_form(benchmark, size):
         "read_tokens": by_autograd(plain[1], lambda: plain[1].read_tokens(tokens), target),
         "forward": by_autograd(plain[2], lambda: plain[2](counts), target),
         "draw tokens": lambda: task.prompts(task.draw_facts(BATCH, generator), generator),
-        "draw counts": lambda: task.count(drawing.prompts(drawing.facts(BATCH))),
+        "draw counts": lambda: task.count(drawing.prompts(torch.from_numpy(drawing.facts(BATCH)))),
     }
     losses = [float(works[name]()) for name in FORMS]
     ms = best_ms(works)

@@ -27,7 +27,7 @@ def test_training_is_adam_on_attention_over_positions(sizes) -> None:
     drawing = Drawing(TASK, streams(0, "paper-adam-prompts", 2)[0])
     for step in range(1, 21):
         facts = drawing.facts(32)
-        logs = plain.logits(plain.read_tokens(drawing.prompts(facts))).log_softmax(-1)
+        logs = plain.logits(plain.read_tokens(drawing.prompts(torch.from_numpy(facts)))).log_softmax(-1)
         loss = -logs[torch.arange(32), TASK.target[torch.from_numpy(facts)]].mean()
         for p, m, v, g in zip(weights, mean, square, torch.autograd.grad(loss, weights), strict=True):
             m.mul_(0.9).add_(0.1 * g)
@@ -38,13 +38,23 @@ def test_training_is_adam_on_attention_over_positions(sizes) -> None:
         assert not b.requires_grad
 
 
+def test_the_record_is_that_of_the_stack_before() -> None:
+    """Numbers of the code that trained stacks of models with a backward pass by hand, same task and seed."""
+    recipe = PaperAdamTransformer(32, 4, 8, 32, steps=100, look_every=100, batch=256, learning_rate=3e-3)
+    training = recipe.solve(RecallTask.random(40, 40, 4), seed=1).training
+    assert training.loss == pytest.approx((5.080484954640269, 5.042890397831798), abs=2e-6)
+    assert training.relation_loss == pytest.approx((3.6885082825215716, 3.6634463810036992), abs=2e-6)
+    assert training.recall[0] == 7 / 1600
+    assert training.recall[1] == pytest.approx(15 / 1600, abs=1 / 1600)
+
+
 def test_the_loss_is_its_relation_part_and_the_choice_within_the_set() -> None:
     """−log p(a) = −log p(A_r) − log p(a | A_r), the second by enumerating the set."""
     recipe = PaperAdamTransformer(8, 2, 3, 5, batch=48, steps=0)
     training = recipe.solve(TASK, seed=1).training
     model, drawing = recipe.start(TASK, seed=1), Drawing(TASK, streams(1, "paper-adam-prompts", 2)[0])
     facts = drawing.facts(48)
-    logits = model.logits(model.read_tokens(drawing.prompts(facts))).double()
+    logits = model.logits(model.read_tokens(drawing.prompts(torch.from_numpy(facts)))).double()
     asked = torch.from_numpy(facts)
     within = logits.masked_fill(~TASK.answer_sets[TASK.relation[asked]], -math.inf).log_softmax(1)
     assert training.subject_loss[0] == pytest.approx(
@@ -99,7 +109,7 @@ def test_zipf_draws_follow_the_tasks_probabilities() -> None:
     facts = drawing.facts(60_000)
     share = torch.bincount(torch.from_numpy(facts), minlength=12).double() / 60_000
     assert torch.allclose(share, task.probability, atol=0.01)
-    counts = task.count(drawing.prompts(facts[:3000]))
+    counts = task.count(drawing.prompts(torch.from_numpy(facts[:3000])))
     assert float(counts[:, task.noise_tokens].sum(1).min()) == 29
     mean = counts[:, task.noise_tokens].mean(0)
     assert torch.allclose(mean, torch.full_like(mean, 29 / task.n_noise), atol=0.25)

@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -69,24 +68,15 @@ class PaperAdamTransformer(RecallMethod):
         outcome: Outcome | None = None
         with one_thread_if_small(self.batch * task.n_answers), torch.enable_grad():
             for step in range(self.steps + 1):
-                facts = training.facts(self.batch)
-                logs = _logits(model, task, training.prompts(facts)).log_softmax(-1)
-                asked = torch.from_numpy(facts)
-                own = logs.gather(1, task.target[asked][:, None])
-                loss = -own.mean()
+                facts = torch.from_numpy(training.facts(self.batch))
+                logs = _logits(model, task, training.prompts(facts)).log_softmax(-1)  # (B, A)
+                loss = -logs.gather(1, task.target[facts][:, None]).mean()
                 if step % self.look_every == 0 or step == self.steps:
-                    relation = _relation_loss(task, logs.detach(), asked)
-                    rows.append(
-                        (
-                            step,
-                            -float(own.detach().double().mean()),
-                            relation,
-                            self._recall(model, task, looks),
-                        )
-                    )
+                    total, relation = _parts(task, logs.detach().double(), facts)
+                    recall = self._recall(model, task, looks)
+                    rows.append((step, total, relation, recall))
+                    on_progress(Progress(step, self.steps, f"recall {recall:.3f}, loss {total:.3f}"))
                     outcome = self._outcome(rows[-1])
-                    said = f"recall {rows[-1][3]:.3f}, loss {rows[-1][1]:.3f}"
-                    on_progress(Progress(step, self.steps, said))
                     if outcome:
                         break
                     good = [p.detach().clone() for p in weights]
@@ -113,11 +103,11 @@ class PaperAdamTransformer(RecallMethod):
     def _recall(self, model: RecallTransformer, task: RecallTask, looks: Drawing) -> float:
         """Share of facts right, one fresh prompt each: of LOOK_FACTS, and of all where that decides."""
         n = len(task)
-        some = np.arange(n) if n <= LOOK_FACTS else looks.rng.choice(n, LOOK_FACTS, replace=False)
+        every = torch.arange(n)
+        some = every if n <= LOOK_FACTS else torch.from_numpy(looks.rng.choice(n, LOOK_FACTS, replace=False))
         found = _share_right(model, task, looks, some, self.batch)
-        if found >= self.recall and n > LOOK_FACTS:
-            return _share_right(model, task, looks, np.arange(n), self.batch)
-        return found
+        decides = found >= self.recall and n > LOOK_FACTS
+        return _share_right(model, task, looks, every, self.batch) if decides else found
 
     def start(self, task: RecallTask, *, seed: int) -> RecallTransformer:
         """The model before the first step."""
@@ -133,16 +123,17 @@ class PaperAdamTransformer(RecallMethod):
         return model
 
 
-def _relation_loss(task: RecallTask, logs: Float[Tensor, "b a"], facts: Tensor) -> float:
-    """Mean −log p(A_r) from log-probabilities, in nats."""
+def _parts(task: RecallTask, logs: Float[Tensor, "b a"], facts: Int[Tensor, " b"]) -> tuple[float, float]:
+    """Mean −log p(a) and −log p(A_r) from log-probabilities, in nats."""
+    own = logs.gather(1, task.target[facts][:, None])
     inside = task.answer_sets[task.relation[facts]]  # (B, A), whether the answer is one of the relation's
-    return -float(logs.double().masked_fill(~inside, -torch.inf).logsumexp(1).mean())
+    return -float(own.mean()), -float(logs.masked_fill(~inside, -torch.inf).logsumexp(1).mean())
 
 
 def _share_right(
-    model: RecallTransformer, task: RecallTask, looks: Drawing, facts: np.ndarray, block: int
+    model: RecallTransformer, task: RecallTask, looks: Drawing, facts: Int[Tensor, " n"], block: int
 ) -> float:
-    tokens, target = looks.prompts(facts), task.target[torch.from_numpy(facts)]
+    tokens, target = looks.prompts(facts), task.target[facts]
     parts = zip(tokens.split(block), target.split(block), strict=True)
     right = sum(int((margins_of(_logits(model, task, t), f) > 0).sum()) for t, f in parts)
     return right / len(facts)

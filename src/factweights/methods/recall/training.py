@@ -82,10 +82,10 @@ class Drawing:
         found = np.searchsorted(self._below, self.rng.random(n) * self._below[-1], side="right")
         return np.minimum(found, len(self.task) - 1)
 
-    def prompts(self, facts: np.ndarray) -> Int[Tensor, "n t"]:
+    def prompts(self, facts: Int[Tensor, " n"]) -> Int[Tensor, "n t"]:
         """One prompt for each fact, ``(n, T)``: subject, relation, fresh noise, EOS; no order is drawn."""
-        task, asked = self.task, torch.from_numpy(facts)
-        parts = [task.subject[asked, None], task.relation_token[asked, None]]  # each (n, columns)
+        task = self.task
+        parts = [task.subject[facts, None], task.relation_token[facts, None]]  # each (n, columns)
         if task.n_noise:
             short = np.uint16 if task.n_noise < 1 << 16 else np.int64
             noise = self.rng.integers(0, task.n_noise, size=(len(facts), task.length - 3), dtype=short)
