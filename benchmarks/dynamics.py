@@ -20,7 +20,7 @@ from factweights.dynamics.population import Population
 from factweights.dynamics.starts import start_weights
 from factweights.dynamics.systems import FullSystem
 from factweights.facts import RecallTask
-from factweights.studies.measure_dynamics import measure_descent
+from factweights.studies.measuring.dynamics import measure_descent
 
 FIG5 = RecallTask.structured(16, 4, 8, noise=20)
 

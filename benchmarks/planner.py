@@ -23,7 +23,7 @@ from factweights import theory
 from factweights.capacity.probing import probe
 from factweights.cli import run
 from factweights.methods import GatedFit, MLPFit
-from factweights.studies.measure import measure_recall_capacity
+from factweights.studies.measuring.capacity import measure_recall_capacity
 
 GRID = (  # memory, N, M, d where it is given
     ("gated", 100, 100, None), ("gated", 300, 300, 16), ("gated", 300, 10, None), ("gated", 1000, 1000, None),

@@ -23,8 +23,9 @@ MORE_SEEDS = 12
 
 SCRIPT = """
 import sys
-from factweights.studies import cells
-cells.FUNCTIONS["capacity"] = "faulty:work"
+import faulty
+from factweights.studies import measuring
+measuring.FUNCTIONS["capacity"] = faulty.work
 from factweights.studies import Cell, run_cells
 
 if __name__ == "__main__":
@@ -222,7 +223,7 @@ def print_workers() -> None:
 
 def print_ray() -> None:
     from factweights.studies import Cell, LocalEngine, run_cells
-    from factweights.studies.ray_engine import RayEngine
+    from factweights.studies.running.ray_engine import RayEngine
 
     def cells(d: int, facts: int, first: int, n: int) -> list[Cell]:
         given = {"method": "ridge", "d": d, "facts": facts, "recall": 1.0}
@@ -255,8 +256,8 @@ def print_ray() -> None:
 
 def print_ledger() -> None:
     from factweights.studies import Cell
-    from factweights.studies.engines import Outcome
-    from factweights.studies.ledger import Ledger
+    from factweights.studies.running.engines import Outcome
+    from factweights.studies.running.ledger import Ledger
 
     place = tempfile.mkdtemp(prefix="ledger-")
     cells = [Cell(function="capacity", arguments={"d": d}) for d in range(2000)]

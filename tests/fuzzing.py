@@ -105,8 +105,8 @@ def seeds(home: Path, *, models: bool = True) -> dict[str, Path]:
 
 
 def _study(folder: Path) -> None:
-    from factweights.studies.kept import Kept
-    from factweights.studies.ledger import Ledger
+    from factweights.studies.running.kept import Kept
+    from factweights.studies.running.ledger import Ledger
     from factweights.studies.specs import study_from
 
     study = study_from({"study": "capacity-sweep", "methods": ["hebbian"], "sizes": [4], "seeds": 1})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from factweights.cli import run
-from factweights.studies.claims import CLAIMS
+from factweights.studies.report.claims import CLAIMS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 ROWS = [

@@ -582,7 +582,7 @@ def test_a_full_disk_under_stdout_is_an_error():
 @pytest.fixture
 def tiny(monkeypatch):
     """Makes --scale smoke a matter of a second."""
-    from factweights.studies.fig1_left import Fig1Left, Series
+    from factweights.studies.figures.linear import Fig1Left, Series
 
     series = (Series(method="exact-linear", recall=1.0), Series(method="hebbian", recall=0.99))
     spec = Fig1Left(scale="smoke", sizes=(4, 8), seeds=(0, 1), series=series)
@@ -605,7 +605,7 @@ def test_reproduce_draws_and_resumes(cli, cli_json, tiny, tmp_path):
 
 
 def test_ctrl_c_keeps_finished_cells(cli, tiny, tmp_path, monkeypatch):
-    from factweights.studies import measure
+    from factweights.studies.measuring import capacity as measure
 
     calls, real = [], measure.measure_capacity
 
@@ -614,7 +614,9 @@ def test_ctrl_c_keeps_finished_cells(cli, tiny, tmp_path, monkeypatch):
         return _interrupt() if len(calls) == 3 else real(**arguments)
 
     monkeypatch.setattr(measure, "measure_capacity", third_time_unlucky)
-    monkeypatch.setattr("factweights.studies.engines.PACK_SECONDS", 0.0)  # a pack in flight is lost whole
+    monkeypatch.setattr(
+        "factweights.studies.running.engines.PACK_SECONDS", 0.0
+    )  # a pack in flight is lost whole
     code, out, err = cli("reproduce", "fig1-left", "--out", tmp_path / "out", "--workers", 1)
     assert (code, out) == (130, "")
     assert "interrupted; 2 of 8 cells are finished and kept in" in err

@@ -43,7 +43,7 @@ def test_a_study_from_dry_run_to_results(cli, cli_json, spec, tmp_path):  # noqa
 
 
 def test_failed_cells_wait_until_they_are_retried(cli, spec, tmp_path, monkeypatch):  # noqa: F811
-    from factweights.studies import measure
+    from factweights.studies.measuring import capacity as measure
 
     working = measure.measure_capacity
     monkeypatch.setattr(measure, "measure_capacity", lambda **_: 1 / 0)
@@ -60,7 +60,7 @@ def test_failed_cells_wait_until_they_are_retried(cli, spec, tmp_path, monkeypat
 
 def test_everything_ends_in_a_report(cli, cli_json, tmp_path, monkeypatch):  # noqa: F811
     from factweights.studies import FIGURES, SuccessCurve
-    from factweights.studies.fig1_left import Fig1Left, Series
+    from factweights.studies.figures.linear import Fig1Left, Series
 
     series = (Series(method="exact-linear", recall=1.0), Series(method="hebbian", recall=0.99))
     tiny = {

@@ -10,10 +10,10 @@ import factweights as fw
 from factweights.cli import run
 from factweights.errors import OutputError, SettingError
 from factweights.facts import RecallTask
-from factweights.plots import animate, draw, save_frames
-from factweights.studies import FIGURES, run_cells
-from factweights.studies.fig5 import Fig5
-from factweights.studies.phase_diagram import PhaseDiagram
+from factweights.plots import animate, frames_panel, save_frames
+from factweights.studies import FIGURES, draw, run_cells
+from factweights.studies.figures.learning import Fig5
+from factweights.studies.figures.phase_diagram import PhaseDiagram
 
 TASK = ["--subjects", "8", "--relations", "2", "--answers", "4", "--init", "1e-3"]
 
@@ -28,6 +28,11 @@ def refused(capsys, *words: str) -> str:
     return json.loads(capsys.readouterr().out)["error"]["message"]
 
 
+def gathered(study, folder):
+    found = run_cells(study.cells(), folder)
+    return study.gather([found[cell.hash] for cell in study.cells()])
+
+
 @pytest.fixture(scope="module")
 def flow():
     return fw.gradient_flow(RecallTask.structured(8, 2, 2, noise=3), init=1e-3)
@@ -35,7 +40,7 @@ def flow():
 
 def test_figure_5_at_a_small_size(tmp_path):
     study = Fig5(scale="test", seeds=(0,), batch=16, steps=512, init=1e-2, rate=0.5, look_every=8)
-    found = study.gather(run_cells(study.cells(), tmp_path))
+    found = gathered(study, tmp_path)
     descent, flow = found["series"]
     assert descent["runs"][0]["off_flow"]["median"] < 0.1
     assert [s["name"] for s in flow["runs"][0]["stages"]] == ["initial", "hallucination", "convergence"]
@@ -65,7 +70,7 @@ def test_a_phase_diagram_at_a_small_size(tmp_path):
     )
     cells = study.cells()
     assert len({c.hash for c in cells}) == len(cells)
-    found = study.gather(run_cells(cells, tmp_path))
+    found = gathered(study, tmp_path)
     assert found["settings"] == len(cells)
     for series in found["series"]:
         assert series["against_paper"]["promised"] == series["against_paper"]["promised_and_shown"] == 1
@@ -108,7 +113,7 @@ def test_frames_are_written_whole_or_not_at_all(flow, tmp_path):
 
 
 def test_the_panel_shows_every_stage(flow):
-    figure = draw(flow.frames(flow.telling_times()))
+    figure = frames_panel(flow.frames(flow.telling_times()))
     figure.canvas.draw()
     titles = " ".join(axes.get_title() for axes in figure.axes)
     for name in ("initial", "hallucination", "convergence", "learnt"):

@@ -18,7 +18,7 @@ from factweights.models.people import training
 from factweights.models.people.population import Population
 from factweights.models.people.table import people_table
 from factweights.studies import Cell, reproduce
-from factweights.studies.capacity_lm import Beside, CapacityLM, TrainedSeries
+from factweights.studies.figures.capacity_lm import Beside, CapacityLM, TrainedSeries
 
 ROOT = Path(__file__).resolve().parent.parent
 

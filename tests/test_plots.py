@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 
 from factweights.errors import OutputError, UnknownNameError
-from factweights.plots import draw, save
-from factweights.studies.fig1_left import _lines
+from factweights.plots import save
+from factweights.studies import draw
+from factweights.studies.figures.linear import _lines
 
 
 def data(sizes=(8, 16, 32, 64, 128, 181, 256), seeds: int = 5, facts=lambda d, s: d * d // 8 + s) -> dict:

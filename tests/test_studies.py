@@ -12,9 +12,9 @@ import pytest
 
 from factweights import __version__
 from factweights.errors import OutputError, SettingError, UnknownNameError
-from factweights.studies import FIGURES, Cell, Interrupted, StudyError, log_log_slope, reproduce, run_cells
-from factweights.studies.fig1_left import SIZES, Fig1Left, Series
-from factweights.studies.processes import run_in_processes
+from factweights.studies import FIGURES, Cell, Interrupted, StudyError, power_law, reproduce, run_cells
+from factweights.studies.figures.linear import SIZES, Fig1Left, Series
+from factweights.studies.running.processes import run_in_processes
 
 # Nothing heavy is imported above: worker processes import this file to find the functions below.
 
@@ -36,7 +36,7 @@ def tiny(seeds: tuple[int, ...] = (0, 1)) -> Fig1Left:
 @pytest.fixture
 def calls(monkeypatch) -> list[dict]:
     """Replaces the measurement by one that takes no time, and records what was asked."""
-    from factweights.studies import measure
+    from factweights.studies.measuring import capacity as measure
 
     made: list[dict] = []
 
@@ -127,7 +127,7 @@ def test_the_others_are_done_when_a_cell_fails(calls, tmp_path):
 
 
 def test_a_mended_cell_leaves_no_traceback(calls, tmp_path, monkeypatch):
-    from factweights.studies import measure
+    from factweights.studies.measuring import capacity as measure
 
     working = measure.measure_capacity
     monkeypatch.setattr(measure, "measure_capacity", lambda **_: 1 / 0)
@@ -139,7 +139,7 @@ def test_a_mended_cell_leaves_no_traceback(calls, tmp_path, monkeypatch):
 
 
 def test_an_interrupt_keeps_what_is_finished(calls, tmp_path, monkeypatch):
-    from factweights.studies import measure
+    from factweights.studies.measuring import capacity as measure
 
     working = measure.measure_capacity
 
@@ -238,11 +238,11 @@ def test_no_worker_outlives_the_work():
 
 def test_an_exact_power_has_its_exponent():
     x = [10.0, 20.0, 50.0]
-    found = log_log_slope(x, [[3 * s**0.75] * 4 for s in x])
-    assert found.value == pytest.approx(0.75)
-    assert found.interval == pytest.approx((0.75, 0.75))
+    found = power_law(x, [[3 * s**0.75] * 4 for s in x])
+    assert found.exponent == pytest.approx(0.75)
+    assert found.exponent_interval == pytest.approx((0.75, 0.75))
     assert found.sizes == 3
-    assert log_log_slope(x, [[s] for s in x]).interval is None
+    assert power_law(x, [[s] for s in x]).exponent_interval is None
 
 
 def test_the_interval_covers_about_as_often_as_it_says():
@@ -251,16 +251,16 @@ def test_the_interval_covers_about_as_often_as_it_says():
     hits = 0
     for trial in range(100):
         runs = [s**0.9 * np.exp(rng.normal(0, 0.1, 9)) for s in x]
-        low, high = log_log_slope(x.tolist(), [r.tolist() for r in runs], draws=400, seed=trial).interval
+        low, high = power_law(x.tolist(), [r.tolist() for r in runs], draws=400, seed=trial).exponent_interval
         hits += low <= 0.9 <= high
     assert 85 <= hits <= 100
 
 
 def test_sizes_without_facts_are_left_out():
-    found = log_log_slope([1, 2, 4, 8], [[0, 0, 1], [2, 2, 2], [4, 4, 4], [8, 8, 0]])
+    found = power_law([1, 2, 4, 8], [[0, 0, 1], [2, 2, 2], [4, 4, 4], [8, 8, 0]])
     assert found.sizes == 3
-    assert found.value == pytest.approx(1.0)
-    assert np.isfinite(found.interval).all()
+    assert found.exponent == pytest.approx(1.0)
+    assert np.isfinite(found.exponent_interval).all()
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_sizes_without_facts_are_left_out():
 )
 def test_no_slope_without_two_sizes(x, runs):
     with pytest.raises(SettingError):
-        log_log_slope(x, runs)
+        power_law(x, runs)
 
 
 # -- figure 1, left ----------------------------------------------------------------------------------------
@@ -325,7 +325,7 @@ def test_unknown_figures_have_a_nearest():
 
 ORPHANS = """
 import os, sys, time
-from factweights.studies.processes import run_in_processes
+from factweights.studies.running.processes import run_in_processes
 
 def work(_):
     print(os.getpid(), flush=True)
@@ -358,3 +358,28 @@ def _alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+# -- what a study costs beside its cells -------------------------------------------------------------------
+
+
+def test_cells_are_made_and_hashed_once(monkeypatch, tmp_path):
+    from factweights.studies import SuccessCurve, run_studies, study
+
+    hashed, made = [], []
+    plain, cells = study.canonical_hash, SuccessCurve.cells
+    monkeypatch.setattr(study, "canonical_hash", lambda value: hashed.append(value) or plain(value))
+    monkeypatch.setattr(SuccessCurve, "cells", lambda self: made.append(1) or cells(self))
+    spec = SuccessCurve(sizes=(4, 6), loads=(0.5, 1.5), seeds=(0, 1))
+    (done,) = run_studies([spec], tmp_path, workers=1)
+    assert (done.data["cells"], len(made)) == (8, 1)
+    assert len([value for value in hashed if "function" in value]) == 8
+    assert len(hashed) - 8 <= 1  # the spec
+
+
+def test_a_study_takes_a_result_for_each_cell():
+    from factweights.studies import SuccessCurve
+
+    spec = SuccessCurve(sizes=(4,), loads=(0.5,), seeds=(0, 1))
+    with pytest.raises(SettingError, match="2 cells"):
+        spec.gather([{}])

@@ -28,8 +28,8 @@ from factweights.studies import (
     study_results,
     study_status,
 )
-from factweights.studies.engines import Outcome, Packer
-from factweights.studies.ledger import LEDGER, Ledger
+from factweights.studies.running.engines import Outcome, Packer
+from factweights.studies.running.ledger import LEDGER, Ledger
 
 
 def cell(d: int = 4, seed: int = 0, cost: float = 1.0) -> Cell:
@@ -40,7 +40,7 @@ def cell(d: int = 4, seed: int = 0, cost: float = 1.0) -> Cell:
 @pytest.fixture
 def calls(monkeypatch) -> list[dict]:
     """Replaces the measurement by one that takes no time, and records what was asked."""
-    from factweights.studies import measure
+    from factweights.studies.measuring import capacity as measure
 
     made: list[dict] = []
 
@@ -216,7 +216,7 @@ def test_a_later_format_is_refused(tmp_path):
 
 
 def test_a_full_disk_loses_nothing(calls, tmp_path, monkeypatch):
-    from factweights.studies import kept
+    from factweights.studies.running import kept
 
     real, written = kept.whole_file, []
 
@@ -279,8 +279,9 @@ def test_an_engine_needs_a_worker():
 
 SCRIPT = """
 import sys
-from factweights.studies import cells
-cells.FUNCTIONS["capacity"] = "faulty:work"
+import faulty
+from factweights.studies import measuring
+measuring.FUNCTIONS["capacity"] = faulty.work
 from factweights.studies import Cell, run_cells
 
 if __name__ == "__main__":

@@ -7,13 +7,10 @@ import pytest
 
 from factweights import theory
 from factweights.errors import UnknownNameError
-from factweights.plots import draw
-from factweights.studies import FIGURES, reproduce
-from factweights.studies.fig1_right import Fig1Right
-from factweights.studies.fig6 import Fig6
-from factweights.studies.measure import measure_capacity
-from factweights.studies.mlp_capacity import RATIOS, SIZES, MLPCapacity
-from factweights.studies.mlp_series import MLPSeries
+from factweights.studies import FIGURES, draw, reproduce
+from factweights.studies.figures.mlp import RATIOS, SIZES, Fig1Right, Fig6, MLPCapacity
+from factweights.studies.figures.mlp_series import MLPSeries
+from factweights.studies.measuring.capacity import measure_capacity
 
 FIGURE_CLASSES = (Fig1Right, Fig6)
 
@@ -113,7 +110,7 @@ def test_a_figure_is_reproduced(figure, outputs, tmp_path):
 def test_the_lines_are_the_guide_and_the_laws():
     for figure, outputs in ((Fig1Right, None), (Fig6, 32)):
         study = tiny(figure)
-        results = {c.hash: {"runs": [run(c)], "law": None, "parameters": 100} for c in study.cells()}
+        results = [{"runs": [run(c)], "law": None, "parameters": 100} for c in study.cells()]
         lines = {line["name"]: line["points"] for line in study.gather(results)["lines"]}
         assert set(lines) == {"paper-guide", "law", "gated-load"}
         assert (lines["law"][0][0], lines["law"][-1][0]) == pytest.approx((36, 128))
@@ -142,10 +139,10 @@ def run(cell, facts: float | None = None) -> dict:
 
 def drawn(figure: type[MLPCapacity], scale: str, share=lambda c: c.arguments["settings"]["width"]) -> dict:
     study = figure.at_scale(scale)
-    results = {}
+    results = []
     for cell in study.cells():
         found = run(cell, share(cell) + cell.arguments["seed"])
-        results[cell.hash] = {"runs": [found], "law": None, "parameters": 10 * cell.arguments["d"]}
+        results.append({"runs": [found], "law": None, "parameters": 10 * cell.arguments["d"]})
     return study.gather(results)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from factweights.errors import MissingExtraError
 from factweights.studies import Cell, run_cells
-from factweights.studies.ledger import LEDGER
+from factweights.studies.running.ledger import LEDGER
 
 
 def cells(n: int = 24) -> list[Cell]:
@@ -25,7 +25,7 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    from factweights.studies.ray_engine import RayEngine
+    from factweights.studies.running.ray_engine import RayEngine
 
     with pytest.raises(MissingExtraError, match=r"factweights\[ray\]"):
         RayEngine()
@@ -37,7 +37,7 @@ def test_a_node_is_killed_during_the_run(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    from factweights.studies.ray_engine import RayEngine
+    from factweights.studies.running.ray_engine import RayEngine
 
     small = {"object_store_memory": 80_000_000}
     cluster = Cluster(
@@ -76,7 +76,7 @@ def test_gpus_are_asked_for_where_a_cell_asks(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    from factweights.studies.ray_engine import RayEngine, _task
+    from factweights.studies.running.ray_engine import RayEngine, _task
 
     def where() -> tuple[str, str | None]:
         import os

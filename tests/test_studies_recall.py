@@ -13,20 +13,24 @@ from factweights.errors import SettingError, UnknownNameError
 from factweights.facts.recall_task import RecallTask
 from factweights.memories.transformer import RecallTransformer
 from factweights.methods.recall import RecallSolution
-from factweights.plots import draw
-from factweights.studies import FIGURES, Cell, reproduce
-from factweights.studies import measure as measuring
-from factweights.studies.fig4_left import Fig4Left
-from factweights.studies.fig4_right import Fig4Right
-from factweights.studies.fig7 import Fig7
-from factweights.studies.fig8 import Fig8
-from factweights.studies.fig9 import Fig9
-from factweights.studies.measure import fresh_recall, largest_size, measure_recall_capacity
-from factweights.studies.recall_capacity import GUIDE, NINE, SHARES, SIZES, Shape
-from factweights.studies.recall_families import FAMILIES, facts_at, size_for_bits, task_sizes
-from factweights.studies.recall_grid import HEADS, WIDTHS
-from factweights.studies.recall_series import RecallSeries
-from factweights.studies.straight import straight_line
+from factweights.studies import FIGURES, Cell, draw, reproduce
+from factweights.studies.figures.heads import HEADS, WIDTHS, Fig4Right
+from factweights.studies.figures.recall_series import RecallSeries
+from factweights.studies.figures.transformers import (
+    GUIDE,
+    NINE,
+    SHARES,
+    SIZES,
+    Fig4Left,
+    Fig7,
+    Fig8,
+    Fig9,
+    Shape,
+)
+from factweights.studies.measuring import capacity as measuring
+from factweights.studies.measuring.capacity import fresh_recall, largest_size, measure_recall_capacity
+from factweights.studies.measuring.families import FAMILIES, facts_at, size_for_bits, task_sizes
+from factweights.studies.statistics import straight_line
 
 CAPACITY_FIGURES = (Fig4Left, Fig7, Fig8, Fig9)
 
@@ -304,7 +308,7 @@ def gathered_at(name: str, scale: str) -> dict:
 
 def gathered(study, result=None) -> dict:
     made = result or (recall_result if study.name == "fig4-right" else capacity_result)
-    return study.gather({c.hash: made(c) for c in study.cells()})
+    return study.gather([made(c) for c in study.cells()])
 
 
 def test_the_papers_boundary_is_found_where_it_is():
@@ -416,7 +420,7 @@ def tiny(name: str):
 
 @pytest.mark.parametrize("name", ["fig4-right", "fig4-left", "fig7", "fig8", "fig9"])
 def test_figures_are_reproduced_and_told(name, monkeypatch, tmp_path, capsys):
-    from factweights.cli.reproduce import print_series
+    from factweights.cli.engines import print_study
 
     def measured(function, made):
         return lambda **arguments: made(Cell(function=function, arguments=arguments))
@@ -428,16 +432,16 @@ def test_figures_are_reproduced_and_told(name, monkeypatch, tmp_path, capsys):
     assert written == done.data
     assert set(written) >= {"figure", "scale", "title", "series", "lines", "spec_hash", "spec", "versions"}
     assert [f.suffix for f in done.files] == [".png", ".svg", ".json"]
-    print_series(written)
+    print_study(written)
     told = capsys.readouterr().out
     assert "recall ≥ 0.99" in told
     assert all(len(line) < 90 for line in told.splitlines())
 
 
 def test_the_cli_compares_with_the_paper(capsys):
-    from factweights.cli.reproduce import print_series
+    from factweights.cli.engines import print_study
 
-    print_series(gathered(Fig4Right.at_scale("laptop")))
+    print_study(gathered(Fig4Right.at_scale("laptop")))
     told = capsys.readouterr().out
     assert "d m = 2,300 − 0.500 d d_h H in the paper" in told
     assert "169 of 169 cells on the same side as in the paper" in told

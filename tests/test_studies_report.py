@@ -19,9 +19,9 @@ from factweights.studies import (
     reproduce,
     write_report,
 )
-from factweights.studies.claims import CLAIMS, INF
-from factweights.studies.findings import Finding
-from factweights.studies.verdicts import Claim, judge
+from factweights.studies.report.checks import Claim, judge
+from factweights.studies.report.claims import CLAIMS, INF
+from factweights.studies.report.comparisons import Finding
 
 # -- fits --------------------------------------------------------------------------------------------------
 
@@ -309,7 +309,7 @@ class Page(html.parser.HTMLParser):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    from factweights.studies.fig1_left import Fig1Left, Series
+    from factweights.studies.figures.linear import Fig1Left, Series
 
     out = tmp_path_factory.mktemp("studies")
     series = (Series(method="exact-linear", recall=1.0), Series(method="hebbian", recall=0.99))
@@ -381,7 +381,7 @@ def test_numbers_are_logged_live(tmp_path, monkeypatch):
     import sys
     import types
 
-    from factweights.studies.live import live_log
+    from factweights.studies.running.live import live_log
 
     told: list = []
     fake = types.SimpleNamespace(

@@ -7,10 +7,10 @@ import torch
 
 import factweights as fw
 from factweights.errors import SettingError
-from factweights.studies import findings
-from factweights.studies.findings import Finding
-from factweights.studies.scaling import against_law, power_law
-from factweights.studies.verdicts import Claim, judge
+from factweights.studies.report import comparisons
+from factweights.studies.report.checks import Claim, judge
+from factweights.studies.report.comparisons import Finding
+from factweights.studies.statistics import against_law, power_law
 
 
 def claim(measure, low=0.8, high=math.inf) -> Claim:
@@ -58,16 +58,16 @@ def data(*facts: int, method: str = "m") -> dict:
 
 
 def test_a_size_at_which_nothing_fits_counts():
-    over = findings.over("parameters", findings.law, "m", 1.0)
+    over = comparisons.over("parameters", comparisons.law, "m", 1.0)
     assert over(data(10, 10, 10)).value == pytest.approx(1.0)
     found = over(data(0, 10, 10))
     assert (found.value, found.detail) == (0.0, "nothing fits at 1 of 3 sizes")
     assert judge(claim(over), data(0, 10, 10)).verdict == "fails"
     assert over(data()) is None
-    drift = findings.drift("parameters", findings.law, "m", 1.0)
+    drift = comparisons.drift("parameters", comparisons.law, "m", 1.0)
     assert drift(data(10, 20, 40)).value > 0
     assert drift(data(0, 10, 20, 40)) is None
-    assert findings.per_parameter(data(0, 8, method="fit")).value == 0.0
+    assert comparisons.per_parameter(data(0, 8, method="fit")).value == 0.0
 
 
 def test_training_that_stores_nothing_counts():
@@ -77,19 +77,19 @@ def test_training_that_stores_nothing_counts():
             "series": [{"method": m, "recall": 0.99, "label": "", "points": points(*n)} for m, n in series]
         }
 
-    assert findings.training(both([10, 20], [10, 20])).value == pytest.approx(1.0)
-    assert findings.training(both([10, 20], [10, 0])).value == 0.0
-    found = findings.training(both([0, 20], [10, 20]))
+    assert comparisons.training(both([10, 20], [10, 20])).value == pytest.approx(1.0)
+    assert comparisons.training(both([10, 20], [10, 0])).value == 0.0
+    found = comparisons.training(both([0, 20], [10, 20]))
     assert "1 without a pair" in found.detail
-    assert findings.training(both([0], [10])) is None
+    assert comparisons.training(both([0], [10])) is None
 
 
 def test_no_runs_are_no_finding():
     empty = {"series": [{"kind": "flow", "runs": []}], "rate": 1.0, "relation_entropy": 0.0}
-    for measure in (findings.over_seeds(findings.above_entropy), findings.off_flow):
+    for measure in (comparisons.over_seeds(comparisons.above_entropy), comparisons.off_flow):
         assert measure(empty) is None
         assert measure({**empty, "series": [{"kind": "descent", "runs": []}]}) is None
-    end = findings.over_seeds(findings.stage_ends("hallucination"))
+    end = comparisons.over_seeds(comparisons.stage_ends("hallucination"))
     runs = [{"stages": []}, {"stages": [{"name": "hallucination", "end": 3.0}]}]
     found = end({"series": [{"kind": "descent", "runs": runs}], "rate": 1.0})
     assert (found.value, found.detail) == (math.inf, "in 1 of 2 runs, not in every one")

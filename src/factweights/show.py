@@ -6,6 +6,7 @@ place where they are written (``plots/style.py``).
 """
 
 import html
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -28,6 +29,27 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:.1f} h" if seconds < 1e8 else f"{seconds / 3.2e7:.1g} years"
+
+
+def number(x: float | None, digits: int = 4) -> str:
+    """1,234 or 0.9876; a dash for None."""
+    if x is None:
+        return "–"
+    return f"{x:,.0f}" if float(x).is_integer() or abs(x) >= 10**digits else f"{x:,.{digits}g}"
+
+
+def percent(x: float | None) -> str:
+    """+1.2%; a dash for None."""
+    return "–" if x is None else f"{x:+.1%}"
+
+
+def with_interval(value: float, interval: tuple[float, float] | None) -> str:
+    """0.98 (0.96 to 1.01); three digits, thousands whole."""
+    return _short(value) + ("" if interval is None else f" ({_short(interval[0])} to {_short(interval[1])})")
+
+
+def _short(x: float) -> str:
+    return f"{x:,.0f}" if 1000 <= abs(x) < math.inf else f"{x:.3g}"
 
 
 def shown(text: object, *, lines: bool = False) -> str:

@@ -41,18 +41,6 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("  " + "   ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)))
 
 
-def number(x: float | None, digits: int = 4) -> str:
-    """1,234 or 0.9876; a dash for None."""
-    if x is None:
-        return "–"
-    return f"{x:,.0f}" if float(x).is_integer() or abs(x) >= 10**digits else f"{x:,.{digits}g}"
-
-
-def percent(x: float | None) -> str:
-    """+1.2%; a dash for None."""
-    return "–" if x is None else f"{x:+.1%}"
-
-
 PICTURES = (".png", ".svg", ".pdf")
 
 

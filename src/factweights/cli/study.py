@@ -1,18 +1,17 @@
 """``factweights study``: run, status, results, retry."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from factweights.cli.engines import EngineName, LogName, build_engine, print_study
 from factweights.cli.options import Flag, Json
 from factweights.cli.output import say
 
 if TYPE_CHECKING:
-    from factweights.studies import Engine, Study
+    from factweights.studies import Study
 
-EngineName = Literal["local", "ray"]
-LogName = Literal["tensorboard", "trackio"]
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 
 
@@ -43,8 +42,8 @@ def run(
         retry: Try cells again that failed earlier.
         log: Send numbers to TensorBoard or trackio while it runs.
     """
+    from factweights.processors import cores
     from factweights.studies import estimate, load_spec
-    from factweights.studies.specs import cores
 
     study = load_spec(spec)
     if dry_run:
@@ -104,8 +103,9 @@ def results(
         study: One of them by name; else all.
         parquet: Write the rows to this Parquet file as well (needs the extra [data]).
     """
-    from factweights.cli.output import number, print_json, print_table
+    from factweights.cli.output import print_json, print_table
     from factweights.folders import must_take_file
+    from factweights.show import number
     from factweights.studies import study_results
 
     if parquet is not None:
@@ -130,18 +130,6 @@ def results(
     print_table(["study", "cell", "facts", "law", "recall", "seconds"], rows)
 
 
-def build_engine(name: EngineName, workers: int | None) -> "Engine":
-    """The engine of that name."""
-    from factweights.studies import LocalEngine
-    from factweights.studies.specs import cores
-
-    if name == "ray":
-        from factweights.studies.ray_engine import RayEngine
-
-        return RayEngine(slots=workers)
-    return LocalEngine(cores() if workers is None else workers)
-
-
 def _run(
     studies: "list[Study]",
     out: Path,
@@ -156,7 +144,7 @@ def _run(
     from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
     from factweights.studies import run_studies
-    from factweights.studies.live import live_log
+    from factweights.studies.running.live import live_log
 
     with shown_progress() as tell, contextlib.ExitStack() as stack:
         listener = None if log is None else stack.enter_context(live_log(log, out))
@@ -165,10 +153,8 @@ def _run(
     if json:
         print_json({"studies": [d.to_dict() for d in done]})
         return
-    from factweights.cli.reproduce import print_series
-
     for d in done:
-        print_series(d.data)
+        print_study(d.data)
         for path in d.files:
             say(path)
 

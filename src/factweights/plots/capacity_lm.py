@@ -14,7 +14,7 @@ _BESIDE = {"gated": (style.GREEN, "D"), "compiled": (style.PURPLE, "P")}
 
 
 def capacity_lm(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.capacity_lm.CapacityLM`."""
+    """Draw the data of :class:`factweights.studies.figures.capacity_lm.CapacityLM`."""
     figure, (left, right) = style.new_row(14, 5.2, 2)
     handles = [_series(left, s) for s in data["series"]] + [_beside(left, b) for b in data["beside"]]
     _lines(left, data)

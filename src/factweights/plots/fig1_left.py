@@ -25,7 +25,7 @@ _LINES = {
 
 
 def fig1_left(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.fig1_left.Fig1Left`."""
+    """Draw the data of :class:`factweights.studies.figures.linear.Fig1Left`."""
     figure, axes = style.new_figure(10.2, 5.4)
     lines = [_draw_line(axes, line) for line in data["lines"] if line["points"]]
     markers = [_draw_series(axes, series) for series in data["series"]]

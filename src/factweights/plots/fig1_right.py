@@ -27,7 +27,7 @@ _LINES = {
 
 
 def fig1_right(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.mlp_capacity.MLPCapacity`."""
+    """Draw the data of :class:`factweights.studies.figures.mlp.MLPCapacity`."""
     figure, axes = style.new_figure(10.8, 5.6)
     lines = [_draw_line(axes, line) for line in data["lines"]]
     markers = [_draw_series(axes, series) for series in data["series"]]

@@ -17,7 +17,7 @@ _GUIDE = {"color": style.BLACK, "linestyle": (0, (6, 2)), "linewidth": 1.6}
 
 
 def fig4_left(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.recall_capacity.RecallCapacity` against all parameters."""
+    """Draw the data of ``studies.figures.transformers.RecallCapacity`` against all parameters."""
     figure, axes = style.new_figure(11.2, 5.8)
     lines = [_draw_line(axes, line) for line in data["lines"]]
     markers = _draw_all(axes, data, "parameters")

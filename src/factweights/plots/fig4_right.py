@@ -15,7 +15,7 @@ _OTHERS = ((style.PURPLE, (0, (4, 1.5))), (style.GREEN, (0, (1, 1.2))), (style.S
 
 
 def fig4_right(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.recall_grid.RecallGrid`: the heat map of its first series.
+    """Draw the data of ``studies.figures.heads.Fig4Right``: the heat map of its first series.
 
     Boundaries of further series are drawn into the same map.
     """

@@ -12,7 +12,7 @@ SHADES = {"initial": "#e8eef4", "hallucination": "#fdeec9", "convergence": "#dff
 
 
 def fig5(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.fig5.Fig5`."""
+    """Draw the data of :class:`factweights.studies.figures.learning.Fig5`."""
     figure, panels = style.new_rows(10.2, 8.2, len(data["series"]))
     end = max(run["curves"]["times"][-1] for series in data["series"] for run in series["runs"])
     for axes, series in zip(panels, data["series"], strict=True):

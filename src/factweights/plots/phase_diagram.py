@@ -20,7 +20,7 @@ _STARTS = (
 
 
 def phase_diagram(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.phase_diagram.PhaseDiagram`.
+    """Draw the data of :class:`factweights.studies.figures.phase_diagram.PhaseDiagram`.
 
     Left, smallest KL from the relation-only predictor against the derived ratio; right, the same flows
     against the paper's. Where the points of all shapes fall on one line, the ratio is the one that matters.

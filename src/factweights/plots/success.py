@@ -12,7 +12,7 @@ _MARKERS = "osD^vP"
 
 
 def success_curve(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.success.SuccessCurve`."""
+    """Draw the data of :class:`factweights.studies.figures.success.SuccessCurve`."""
     figure, axes = style.new_figure(9.6, 5.0)
     measured, theory = [], [axes.axvline(1.0, color=style.BLACK, linewidth=1.2, label="N δ(N) = d², the law")]
     for i, series in enumerate(data["series"]):

@@ -11,7 +11,7 @@ _MARKERS = "osD^vPX"
 
 
 def capacity_sweep(data: dict[str, Any]) -> Figure:
-    """Draw the data of :class:`factweights.studies.capacity_sweep.CapacitySweep`."""
+    """Draw the data of :class:`factweights.studies.figures.capacity_sweep.CapacitySweep`."""
     figure, axes = style.new_figure(9.6, 5.0)
     measured = []
     for i, series in enumerate(data["series"]):

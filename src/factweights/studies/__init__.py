@@ -1,21 +1,19 @@
 """Show me: figures and sweeps, each a spec that expands to cells, run by one engine, kept cell by cell."""
 
-from factweights.studies.capacity_sweep import CapacitySweep
-from factweights.studies.cells import Cell, Study
-from factweights.studies.engine import Interrupted, StudyError, run_cells
-from factweights.studies.engines import Engine, LocalEngine
-from factweights.studies.estimates import Estimate, estimate
-from factweights.studies.fits import Slope, log_log_slope
+from factweights.studies.figures import FIGURES, STUDIES, CapacitySweep, SuccessCurve, draw
 from factweights.studies.report import Report, write_report
 from factweights.studies.reproduce import (
-    FIGURES,
-    STUDIES,
     Reproduction,
     reproduce,
     reproduce_all,
     run_studies,
 )
-from factweights.studies.scaling import (
+from factweights.studies.running.engines import Engine, LocalEngine
+from factweights.studies.running.estimates import Estimate, estimate
+from factweights.studies.running.run import Interrupted, StudyError, run_cells
+from factweights.studies.running.status import Results, Status, studies_in, study_results, study_status
+from factweights.studies.specs import load_spec, study_from
+from factweights.studies.statistics import (
     AgainstLaw,
     Logistic,
     PowerLaw,
@@ -23,9 +21,7 @@ from factweights.studies.scaling import (
     logistic_fit,
     power_law,
 )
-from factweights.studies.specs import load_spec, study_from
-from factweights.studies.status import Results, Status, studies_in, study_results, study_status
-from factweights.studies.success import SuccessCurve
+from factweights.studies.study import Cell, Fit, Study, Table
 
 __all__ = [
     "FIGURES",
@@ -35,6 +31,7 @@ __all__ = [
     "Cell",
     "Engine",
     "Estimate",
+    "Fit",
     "Interrupted",
     "LocalEngine",
     "Logistic",
@@ -42,15 +39,15 @@ __all__ = [
     "Report",
     "Reproduction",
     "Results",
-    "Slope",
     "Status",
     "Study",
     "StudyError",
     "SuccessCurve",
+    "Table",
     "against_law",
+    "draw",
     "estimate",
     "load_spec",
-    "log_log_slope",
     "logistic_fit",
     "power_law",
     "reproduce",

@@ -9,43 +9,14 @@ from typing import Any
 
 from factweights.errors import UnknownNameError
 from factweights.folders import plain, whole_file
+from factweights.processors import cores
 from factweights.progress import OnProgress, Progress, silent
-from factweights.studies.capacity_lm import CapacityLM
-from factweights.studies.capacity_sweep import CapacitySweep
-from factweights.studies.cells import Cell, Study
-from factweights.studies.engine import Interrupted, OnResult, StudyError, run_cells
-from factweights.studies.engines import Engine
-from factweights.studies.estimates import in_seconds
-from factweights.studies.fig1_left import Fig1Left
-from factweights.studies.fig1_right import Fig1Right
-from factweights.studies.fig4_left import Fig4Left
-from factweights.studies.fig4_right import Fig4Right
-from factweights.studies.fig5 import Fig5
-from factweights.studies.fig6 import Fig6
-from factweights.studies.fig7 import Fig7
-from factweights.studies.fig8 import Fig8
-from factweights.studies.fig9 import Fig9
-from factweights.studies.kept import versions
-from factweights.studies.phase_diagram import PhaseDiagram
-from factweights.studies.specs import cores
-from factweights.studies.success import SuccessCurve
-
-# The figures that `reproduce` knows, each with specs at the scales smoke, laptop and paper.
-FIGURES: dict[str, Any] = {
-    "fig1-left": Fig1Left,
-    "fig1-right": Fig1Right,
-    "fig4-left": Fig4Left,
-    "fig4-right": Fig4Right,
-    "fig5": Fig5,
-    "fig6": Fig6,
-    "fig7": Fig7,
-    "fig8": Fig8,
-    "fig9": Fig9,
-    "phase-diagram": PhaseDiagram,
-    "success-curve": SuccessCurve,
-    "capacity-lm": CapacityLM,
-}
-STUDIES: dict[str, Any] = {**FIGURES, "capacity-sweep": CapacitySweep}
+from factweights.studies.figures import FIGURES
+from factweights.studies.running.engines import Engine
+from factweights.studies.running.estimates import in_seconds
+from factweights.studies.running.kept import versions
+from factweights.studies.running.run import Interrupted, OnResult, StudyError, run_cells
+from factweights.studies.study import Cell, Result, Study
 
 
 @dataclass(frozen=True)
@@ -152,9 +123,9 @@ def run_studies(
     begun, failure = time.perf_counter(), None
     cells = [cell for study in studies for cell in in_seconds(study)]
     wanted = {cell.hash: cell for cell in cells}
-    results: dict[str, dict[str, Any]] = {}
+    results: dict[str, Result] = {}
 
-    def note(cell: Cell, result: dict[str, Any]) -> None:
+    def note(cell: Cell, result: Result) -> None:
         results[cell.hash] = result
         if on_result is not None:
             on_result(cell, result)
@@ -175,7 +146,7 @@ def run_studies(
     done = []
     try:
         for study in studies:
-            if all(cell.hash in results for cell in study.cells()):
+            if all(cell.hash in results for cell in study.expanded):
                 on_progress(Progress(1, 1, f"drawing {study.name}"))
                 done.append(_finish(study, results, Path(out), begun))
     except KeyboardInterrupt:
@@ -194,23 +165,23 @@ def _known(figure: str) -> None:
         raise UnknownNameError("figure", figure, FIGURES, f"(there are {', '.join(FIGURES)})")
 
 
-def _finish(study: Study, results: dict[str, dict[str, Any]], out: Path, begun: float) -> Reproduction:
-    data = study.gather(results)
-    own = {cell.hash for cell in study.cells()}
+def _finish(study: Study, results: dict[str, Result], out: Path, begun: float) -> Reproduction:
+    own = {cell.hash for cell in study.expanded}
+    data = study.gather([results[cell.hash] for cell in study.expanded])
     data |= {"spec_hash": study.hash, "spec": study.model_dump(mode="json"), "versions": versions()}
     data["seconds"] = time.perf_counter() - begun
     data["cell_seconds"] = sum(results[h].get("seconds", 0.0) for h in own)
     data["cells"] = len(own)
     data = plain(data)  # what is returned is what the file says
-    return Reproduction(data, _write(study.name, data, out))
+    return Reproduction(data, _write(study, data, out))
 
 
-def _write(figure: str, data: dict[str, Any], out: Path) -> tuple[Path, ...]:
-    from factweights import plots  # matplotlib takes half a second to import
+def _write(study: Study, data: dict[str, Any], out: Path) -> tuple[Path, ...]:
+    from factweights.plots import save  # matplotlib takes half a second to import
 
-    drawn = plots.draw(data)
-    paths = [plots.save(drawn, out / f"{figure}{suffix}") for suffix in (".png", ".svg")]
-    numbers = out / f"{figure}.json"
+    drawn = study.draw(data)
+    paths = [save(drawn, out / f"{study.name}{suffix}") for suffix in (".png", ".svg")]
+    numbers = out / f"{study.name}.json"
     with whole_file(numbers) as tmp:
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
         tmp.write_text(text + "\n", encoding="utf-8")

@@ -1,7 +1,6 @@
 """Specs of studies from TOML files and from tables of fields, strictly checked."""
 
 import dataclasses
-import os
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from factweights.domains import checked_settings, refusal
 from factweights.errors import FileFormatError, SettingError, UnknownNameError
-from factweights.studies.cells import Study
+from factweights.studies.figures import FIGURES, STUDIES
+from factweights.studies.figures.mlp_series import MLPSeries
+from factweights.studies.figures.recall_series import RecallSeries
+from factweights.studies.study import Study
 
 
 def load_spec(path: str | Path) -> Study:
@@ -40,8 +42,6 @@ def study_from(given: Mapping[str, Any]) -> Study:
         UnknownNameError: no such study, scale or field, with the nearest one.
         SettingError: a field is missing or of the wrong kind.
     """
-    from factweights.studies.reproduce import STUDIES
-
     fields = dict(given)
     name = fields.pop("study", None)
     if not isinstance(name, str):
@@ -50,8 +50,8 @@ def study_from(given: Mapping[str, Any]) -> Study:
         raise UnknownNameError("study", name, STUDIES, f"(there are {', '.join(STUDIES)})")
     kind = STUDIES[name]
     scale = fields.get("scale")
-    if isinstance(scale, str) and hasattr(kind, "at_scale"):
-        fields = {**kind.at_scale(scale).model_dump(), **fields}
+    if isinstance(scale, str) and name in FIGURES:
+        fields = {**FIGURES[name].at_scale(scale).model_dump(), **fields}
     return validated(kind, fields)
 
 
@@ -98,8 +98,6 @@ def _check_method(series: Any) -> None:
     """
     from factweights.methods import METHODS
     from factweights.methods.recall import RECALL_METHODS
-    from factweights.studies.mlp_series import MLPSeries
-    from factweights.studies.recall_series import RecallSeries
 
     trained = isinstance(series, RecallSeries)
     known: dict[str, Any] = dict(RECALL_METHODS if trained else METHODS)
@@ -123,11 +121,6 @@ def _check_method(series: Any) -> None:
             raise SettingError(f"{series.method} needs {missing[0]} among its settings")
         kind = known[series.method]
         kind(**checked_settings(kind, given, series.method))
-
-
-def cores() -> int:
-    """The processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _fields_at(kind: type[BaseModel], place: tuple[int | str, ...]) -> list[str]:

@@ -1,0 +1,283 @@
+"""How many bits stock language models learn, against their parameters: the law on trained weights."""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, final
+
+from pydantic import BaseModel, ConfigDict
+
+from factweights.show import number
+from factweights.studies.figures.series import Columns, at_scale, table, take
+from factweights.studies.study import Cell, Data, Result, Study, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PERSON = 45.0  # bits: a name of 4 syllables out of 32, and 5 values out of 32
+
+
+class TrainedSeries(BaseModel):
+    """One architecture and shape at one number of exposures.
+
+    Attributes:
+        architecture: ``llama`` or ``gpt2``.
+        shape: ``balanced``, ``attention`` (narrow MLPs, twice the layers) or ``mlp`` (wide ones).
+        exposures: how often every person is told.
+        sizes: parameters asked for; the nearest model is built.
+        loads: bits of the people's names and attributes for each parameter; the best one counts.
+        seeds: how many of the study's; None for all.
+        batch, rate: of training, see :class:`factweights.models.people.training.Recipe`.
+        alone: sizes above it are trained with the first seed only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    architecture: str
+    shape: str = "balanced"
+    exposures: int
+    sizes: tuple[int, ...]
+    loads: tuple[float, ...] = (3.5,)
+    seeds: int | None = None
+    batch: int = 32
+    rate: float = 0.2
+    alone: int | None = None
+
+    @property
+    def label(self) -> str:
+        """Architecture, shape and exposures."""
+        form = "" if self.shape == "balanced" else f", {self.shape}-heavy"
+        return f"{self.architecture}{form}, {self.exposures:,} exposures"
+
+
+class Beside(BaseModel):
+    """A memory of ours for comparison.
+
+    Attributes:
+        kind: ``gated`` (fitted gates, all facts at recall 1) or ``compiled`` (a table of people as a model).
+        sizes: d of gated memories with m = 4 d, or people of compiled tables.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    sizes: tuple[int, ...]
+
+
+@final
+class CapacityLM(Study):
+    """Bits that stock transformers learn from scratch, after arXiv 2404.05405, and memories beside them.
+
+    Attributes:
+        scale: what the spec is called.
+        series: what is trained.
+        beside: what is written without training.
+        seeds: of people, weights and orders.
+    """
+
+    name: ClassVar[str] = "capacity-lm"
+    title: ClassVar[str] = "Bits that stock language models learn"
+
+    scale: str = "own"
+    series: tuple[TrainedSeries, ...]
+    beside: tuple[Beside, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+
+    @classmethod
+    def at_scale(cls, scale: str) -> "CapacityLM":
+        """The spec called ``smoke`` (seconds), ``laptop`` (within the hour) or ``paper`` (days of a CPU).
+
+        Raises:
+            UnknownNameError: no such scale.
+        """
+        return at_scale(
+            scale,
+            {
+                "smoke": lambda: cls(
+                    scale=scale,
+                    series=(
+                        TrainedSeries(architecture="llama", exposures=20, sizes=(3_000, 7_000)),
+                        TrainedSeries(architecture="gpt2", exposures=20, sizes=(7_000,)),
+                    ),
+                    beside=(Beside(kind="gated", sizes=(8, 12)),),
+                ),
+                "laptop": lambda: cls(scale=scale, series=tuple(_trained(1)), beside=_BESIDE, seeds=(0, 1)),
+                "paper": lambda: cls(scale=scale, series=tuple(_trained(4)), beside=_BESIDE, seeds=(0, 1, 2)),
+            },
+        )
+
+    def cells(self) -> list[Cell]:
+        """One per series, size, load and seed, and one per memory beside them and seed."""
+        return [
+            *[self._cell(s, size, load, seed) for s, size, load, seed in self._trained()],
+            *[self._beside(b, size, seed) for b in self.beside for size in b.sizes for seed in self.seeds],
+        ]
+
+    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+        """Bits against parameters for every series, and what is written without training."""
+        return {
+            "figure": self.name,
+            "scale": self.scale,
+            "title": self.title,
+            "series": [self._gathered(s, results) for s in self.series],
+            "beside": [self._gathered_beside(b, results) for b in self.beside],
+            "lines": [
+                {"label": "2 bits per parameter, published for 1,000 exposures", "bits_per_parameter": 2.0},
+                {"label": "1 bit per parameter, published for 100", "bits_per_parameter": 1.0},
+            ],
+        }
+
+    @classmethod
+    def tables(cls, data: Data) -> list[Table]:
+        """Bits against parameters for each architecture, shape and exposure."""
+        return [table(s["label"], _COLUMNS, s["points"]) for s in data["series"]]
+
+    @classmethod
+    def draw(cls, data: dict[str, Any]) -> "Figure":
+        """Bits against parameters, and bits of each."""
+        from factweights.plots import capacity_lm
+
+        return capacity_lm(data)
+
+    def _seeds(self, series: TrainedSeries, size: int) -> tuple[int, ...]:
+        return self.seeds[: 1 if series.alone is not None and size > series.alone else series.seeds]
+
+    def _trained(self) -> Iterator[tuple[TrainedSeries, int, float, int]]:
+        for s in self.series:
+            for size in s.sizes:
+                for load in s.loads:
+                    for seed in self._seeds(s, size):
+                        yield s, size, load, seed
+
+    def _cell(self, s: TrainedSeries, size: int, load: float, seed: int) -> Cell:
+        people = max(8, round(load * size / PERSON))
+        steps = s.exposures * max(1, people // s.batch)
+        return Cell(
+            function="trained-lm",
+            arguments={
+                "architecture": s.architecture,
+                "shape": s.shape,
+                "parameters": size,
+                "people": people,
+                "exposures": s.exposures,
+                "batch": s.batch,
+                "rate": s.rate,
+                "seed": seed,
+            },
+            cost=steps * (0.005 + 1.4e-7 * size * s.batch / 32),  # seconds on a busy core
+            label=f"{s.label}, {size:,} parameters, {people:,} people, seed {seed}",
+        )
+
+    def _beside(self, b: Beside, size: int, seed: int) -> Cell:
+        if b.kind == "gated":
+            arguments: dict[str, Any] = {
+                "method": "gated-fit",
+                "settings": {"activation": "silu", "max_evaluations": 250, "width": 4 * size},
+                "d": size,
+                "recall": 1.0,
+                "seed": seed,
+                "tolerance": 0.05,
+            }
+            label = f"gated-fit, d = {size}, m = {4 * size}, seed {seed}"
+            return Cell(function="capacity", arguments=arguments, cost=(size / 8) ** 4, label=label)
+        return Cell(
+            function="compiled-lm",
+            arguments={"people": size, "seed": seed},
+            cost=5.0 + size / 50,
+            label=f"compiled, {size} people, seed {seed}",
+        )
+
+    def _gathered(self, s: TrainedSeries, results: Iterator[Result]) -> dict[str, Any]:
+        points = []
+        for size in s.sizes:
+            tried = [_point(load, take(results, self._seeds(s, size))) for load in s.loads]
+            points.append(max(tried, key=lambda p: p["bits"]))
+        named = {"architecture": s.architecture, "shape": s.shape, "exposures": s.exposures}
+        return {"method": "trained", "recall": None, **named, "label": s.label, "points": points}
+
+    def _gathered_beside(self, b: Beside, results: Iterator[Result]) -> dict[str, Any]:
+        points = []
+        for size in b.sizes:
+            found = take(results, self.seeds)
+            runs = [_gated_bits(r) if b.kind == "gated" else float(r["bits"]) for r in found]
+            parameters = found[0]["parameters"]
+            points.append(
+                {
+                    "size": size,
+                    "parameters": parameters,
+                    "bits": statistics.median(runs),
+                    "bits_per_parameter": statistics.median(runs) / parameters,
+                    "interval": [min(runs) / parameters, max(runs) / parameters],
+                    "runs": runs,
+                }
+            )
+        label = {"gated": "fitted gates, recall 1, m = 4 d", "compiled": "compiled table of people"}[b.kind]
+        return {"kind": b.kind, "label": label, "points": points}
+
+
+def _trained(larger: int) -> Iterator[TrainedSeries]:
+    """Both architectures at 100 and 1,000 exposures, and shapes at one size; ``larger`` goes further."""
+    thousand: tuple[int, ...] = (7_000, 14_000, 28_000)
+    hundred: tuple[int, ...] = (14_000, 56_000, 200_000)
+    alone: int | None = 14_000
+    if larger > 1:
+        thousand, hundred, alone = (*thousand, 56_000, 100_000, 200_000), (*hundred, 400_000, 1_000_000), None
+    for architecture in ("llama", "gpt2"):
+        yield TrainedSeries(architecture=architecture, exposures=1000, sizes=thousand, alone=alone)
+        yield TrainedSeries(
+            architecture=architecture,
+            exposures=100,
+            sizes=hundred,
+            loads=(1.5,),
+            batch=8,
+            rate=0.1,
+            seeds=larger,
+        )
+        for shape in ("attention", "mlp"):
+            yield TrainedSeries(
+                architecture=architecture, shape=shape, exposures=1000, sizes=(14_000,), seeds=larger
+            )
+
+
+_BESIDE = (Beside(kind="gated", sizes=(12, 16, 24)), Beside(kind="compiled", sizes=(50, 200)))
+
+
+def _point(load: float, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One size at one load: medians over seeds, every run, and what rounding leaves."""
+    parameters = found[0]["parameters"]
+    each = [r["bits"] / r["parameters"] for r in found]
+    return {
+        "parameters": parameters,
+        "hidden": found[0]["hidden"],
+        "layers": found[0]["layers"],
+        "people": found[0]["people"],
+        "load": load,
+        "bits": statistics.median(r["bits"] for r in found),
+        "bits_per_parameter": statistics.median(each),
+        "interval": [min(each), max(each)],
+        "int8_share": statistics.median(r["bits_int8"] / r["bits"] if r["bits"] else 0.0 for r in found),
+        "attribute_share": statistics.median(
+            r["attribute_bits"] / r["bits"] if r["bits"] else 0.0 for r in found
+        ),
+        "table_bits": found[0]["table_bits"],
+        "right": statistics.median(r["right"] for r in found),
+        "runs": [{k: r[k] for k in ("seed", "bits", "bits_int8", "right", "seconds")} for r in found],
+    }
+
+
+def _gated_bits(result: Mapping[str, Any]) -> float:
+    """Bits of the facts that a memory stores without a miss, each one of so many answers."""
+    from factweights import theory
+
+    facts = round(result["runs"][0]["facts"])
+    return theory.bits_of_facts(facts, max(2, facts))
+
+
+_COLUMNS: Columns = {
+    "parameters": lambda p: number(p["parameters"]),
+    "people": lambda p: number(p["people"]),
+    "bits": lambda p: number(round(p["bits"])),
+    "per parameter": lambda p: f"{p['bits_per_parameter']:.3f}",
+    "over seeds": lambda p: f"{p['interval'][0]:.3f} to {p['interval'][1]:.3f}",
+    "left in 8 bits": lambda p: f"{p['int8_share']:.1%}",
+    "values right": lambda p: f"{p['right']:.1%}",
+}

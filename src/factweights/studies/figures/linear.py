@@ -1,0 +1,155 @@
+"""Figure 1, left, of arXiv 2412.06538: facts that a linear memory stores, against its parameters d²."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from factweights import theory
+from factweights.domains import Dimensions, Entries, PositiveTolerance, SomeSeeds, Title
+from factweights.studies.figures.series import (
+    MATRIX_COLUMNS,
+    Series,
+    at_scale,
+    capacity_fits,
+    capacity_table,
+    over_seeds,
+    take,
+)
+from factweights.studies.study import Cell, Data, Fit, Result, Study, Table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZES = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181, 256)  # 2^3, 2^3.5, …, 2^8 rounded, as in the paper
+
+
+_EXACT = (Series(method="exact-linear", recall=1.0), Series(method="exact-linear", recall=0.99))
+_HEBBIAN = tuple(Series(method="hebbian", recall=r, cost=0.02) for r in (1.0, 0.99))
+
+
+def _adam(largest: int) -> Series:
+    return Series(method="paper-adam", recall=0.99, largest=largest, seeds=1, cost=30.0)
+
+
+class Fig1Left(Study):
+    """Capacity of linear memories over size, with the laws beside it.
+
+    Attributes:
+        scale: what the spec is called.
+        sizes: the d.
+        seeds: of the facts, the same for every size and series.
+        series: what is measured.
+        tolerance: relative width of a bracket.
+    """
+
+    name: ClassVar[str] = "fig1-left"
+    title: ClassVar[str] = "Facts stored by a linear memory of d × d weights"
+
+    scale: Title
+    sizes: Dimensions
+    seeds: SomeSeeds
+    series: Annotated[tuple[Series, ...], Entries]
+    tolerance: PositiveTolerance = 0.01
+
+    @classmethod
+    def at_scale(cls, scale: str) -> "Fig1Left":
+        """The spec called ``smoke`` (seconds), ``laptop`` (minutes) or ``paper`` (all sizes, all seeds).
+
+        Raises:
+            UnknownNameError: no such scale.
+        """
+        five = tuple(range(5))
+        specs = {
+            "smoke": lambda: cls(scale=scale, sizes=SIZES[:5], seeds=five[:3], series=(*_EXACT, *_HEBBIAN)),
+            "laptop": lambda: cls(
+                scale=scale, sizes=SIZES[:9], seeds=five, series=(*_EXACT, _adam(32), *_HEBBIAN)
+            ),
+            "paper": lambda: cls(
+                scale=scale, sizes=SIZES, seeds=five, series=(*_EXACT, _adam(64), *_HEBBIAN)
+            ),
+        }
+        return at_scale(scale, specs)
+
+    def cells(self) -> list[Cell]:
+        """One per series, size and seed."""
+        return [
+            self._cell(s, d, seed) for s in self.series for d in self._sizes(s) for seed in self._seeds(s)
+        ]
+
+    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+        """Series with their points and exponents, and the lines of theory."""
+        return {
+            "figure": self.name,
+            "scale": self.scale,
+            "title": self.title,
+            "series": [self._gathered(s, results) for s in self.series if self._sizes(s)],
+            "lines": _lines(min(self.sizes), max(self.sizes)),
+        }
+
+    @classmethod
+    def tables(cls, data: Data) -> list[Table]:
+        """Facts over d for each series."""
+        return [capacity_table(s, MATRIX_COLUMNS, "d²") for s in data["series"]]
+
+    @classmethod
+    def draw(cls, data: dict[str, Any]) -> "Figure":
+        """Facts against d², with the laws."""
+        from factweights.plots import fig1_left
+
+        return fig1_left(data)
+
+    @classmethod
+    def fits(cls, data: Data) -> list[Fit]:
+        """Facts in d²."""
+        return capacity_fits(data, "parameters")
+
+    def _sizes(self, series: Series) -> list[int]:
+        return [d for d in self.sizes if series.largest is None or d <= series.largest]
+
+    def _seeds(self, series: Series) -> tuple[int, ...]:
+        return self.seeds[: series.seeds]
+
+    def _cell(self, series: Series, d: int, seed: int) -> Cell:
+        arguments: dict[str, Any] = {
+            "method": series.method,
+            "settings": series.settings,
+            "d": d,
+            "recall": series.recall,
+            "seed": seed,
+            "tolerance": self.tolerance,
+        }
+        return Cell(
+            function="capacity",
+            arguments=arguments,
+            cost=series.cost * (0.1 + (d / 32) ** 3),
+            label=f"{series.label}, d = {d}, seed {seed}",
+        )
+
+    def _gathered(self, series: Series, results: Iterator[Result]) -> dict[str, Any]:
+        points = []
+        for d in self._sizes(series):
+            points.append({"d": d, "parameters": d**2, **over_seeds(take(results, self._seeds(series)))})
+        return series.gathered(points, "parameters")
+
+
+_LAWS: tuple[tuple[str, str, int, Callable[[int], float]], ...] = (
+    ("law", "N δ(N) = d², recall 1.0 (conjecture)", 1, lambda d: theory.linear_capacity(d, d)),
+    ("paper-guide", "1.3 N ln N = d², recall ≥ 0.99, paper's guide", 1, theory.paper_guide),
+    ("asymptote", "2 N ln N = d², recall 1.0, large d", 1, theory.asymptotic_capacity),
+    ("hebbian-every", "8 N ln N = d², Hebbian, recall 1.0, large d", 1, theory.hebbian_capacity),
+    # A fit to d = 32 … 256, which its docstring asks not to carry far outside that range.
+    (
+        "hebbian-0.99",
+        "N = 0.026 d², Hebbian, recall ≥ 0.99",
+        16,
+        lambda d: theory.hebbian_capacity(d, "0.99"),
+    ),
+)
+
+
+def _lines(smallest: int, largest: int) -> list[dict[str, Any]]:
+    """What theory says, on a grid of sizes fine enough to look smooth."""
+    grid = sorted({round(smallest * (largest / smallest) ** (i / 48)) for i in range(49)})
+    return [
+        {"name": name, "label": label, "points": [[d**2, law(d)] for d in grid if d >= start]}
+        for name, label, start, law in _LAWS
+    ]

@@ -1,0 +1,69 @@
+"""What a cell calculates, by name. Everything heavy is imported in the process that runs the cell."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def _capacity(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.capacity import measure_capacity
+
+    return measure_capacity(**given)
+
+
+def _recall(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.capacity import measure_recall
+
+    return measure_recall(**given)
+
+
+def _recall_capacity(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.capacity import measure_recall_capacity
+
+    return measure_recall_capacity(**given)
+
+
+def _success(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.capacity import measure_success
+
+    return measure_success(**given)
+
+
+def _descent(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.dynamics import measure_descent
+
+    return measure_descent(**given)
+
+
+def _flow(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.dynamics import measure_flow
+
+    return measure_flow(**given)
+
+
+def _trained(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.language_models import measure_trained
+
+    return measure_trained(**given)
+
+
+def _compiled(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.language_models import measure_compiled
+
+    return measure_compiled(**given)
+
+
+# The only functions that a cell may call. Named here and not by import path, so that a spec read from a file
+# cannot run whatever it likes.
+FUNCTIONS: dict[str, Callable[..., dict[str, Any]]] = {
+    "capacity": _capacity,
+    "recall": _recall,
+    "recall-capacity": _recall_capacity,
+    "success": _success,
+    "descent": _descent,
+    "flow": _flow,
+    "trained-lm": _trained,
+    "compiled-lm": _compiled,
+}
+
+# The number of a result that progress tells the best of, by function.
+HEADLINES = {"capacity": "facts", "recall-capacity": "facts", "recall": "recall"}

@@ -1,0 +1,1 @@
+"""Runs cells: here, on several processes or machines, kept one by one."""
