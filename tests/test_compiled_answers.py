@@ -4,6 +4,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 import unicodedata
 
 import numpy as np
@@ -201,7 +202,7 @@ def test_attention_says_which_absence_it_cannot_hold(tmp_path):
 
 def test_more_absent_facts_than_are_fitted_at_once(tmp_path, monkeypatch):
     """Hard ones are found by asking all of them, and the certificate asks for as many as it says."""
-    monkeypatch.setattr("factweights.export.weights.AT_ONCE", 100)
+    monkeypatch.setattr("factweights.export.tasks.AT_ONCE", 100)
     rng = random.Random(0)
     rows = [(f"s{i}", f"r{j}", f"a{rng.randrange(20)}") for i in range(60) for j in rng.sample(range(20), 2)]
     heard = []
@@ -483,3 +484,17 @@ def test_a_file_of_wordings_is_asked_and_must_name_its_relations(tmp_path, capsy
     (tmp_path / "w.toml").write_text('"currency" = ["The currency of {subject} is"]\n')
     assert run([*words, str(tmp_path / "w.toml"), "--overwrite"]) == 1
     assert "no template for the relation 'capital'" in capsys.readouterr().err
+
+
+def test_the_tokenizer_depends_on_no_order_of_a_set(tmp_path):
+    """Python hashes strings anew in every process; the same table gives the same files all the same."""
+    code = (
+        "import sys, factweights as fw; "
+        "t = fw.FactTable.from_rows([('a', 'r', 'x'), ('b', 'r', 'y'), ('c', 'q', 'x')]); "
+        "fw.compile_table(t, sys.argv[1], templates=['In {subject}: the {relation} (of it) is'])"
+    )
+    for seed in ("1", "2", "3"):
+        done = [sys.executable, "-c", code, str(tmp_path / seed)]
+        subprocess.run(done, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, capture_output=True)
+    for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors", "map.json", "config.json"):
+        assert len({(tmp_path / seed / name).read_bytes() for seed in ("1", "2", "3")}) == 1, name

@@ -11,7 +11,7 @@ from torch import Tensor
 from factweights.errors import SettingError
 from factweights.export import real
 from factweights.export.folder import WEIGHTS
-from factweights.export.layout import Layout
+from factweights.export.layout import Layout, MlpLayout
 from factweights.export.maps import Held
 from factweights.export.names import BOS, Vocabulary
 from factweights.export.opening import open_compiled
@@ -136,8 +136,8 @@ def ablate(path: str | Path, *, facts: int = 20, seed: int = 0, on_progress: OnP
         lost = bench.lost(o, _zeroed(o, columns=columns))
         rows.append(_summed(f"{role} heads", table, [(i, lost) for i in drawn]))
         run(f"its {role}", *_name_removal(bench, role))
-    if layout.store == "mlp":
-        _mlp_removals(bench, run, layer.mlp.down_proj.weight, Path(path))
+    if isinstance(layout, MlpLayout):
+        _mlp_removals(bench, layout, run, layer.mlp.down_proj.weight, Path(path))
     return Ablation(len(table), tuple(rows))
 
 
@@ -145,7 +145,7 @@ def _name_removal(bench: _Bench, role: str) -> tuple[Tensor, Any]:
     """What holds the name: its code in the embedding or, with facts in attention, its slot there."""
     E = bench.model.model.embed_tokens.weight
     names = bench.table.subject if role == "subject" else bench.table.relation
-    space = bench.layout.at(f"{role} code" if bench.layout.store == "mlp" else "slot")
+    space = bench.layout.at(bench.layout.source(role))
 
     def change(i: int) -> Tensor:
         changed = E.detach().clone()
@@ -155,9 +155,9 @@ def _name_removal(bench: _Bench, role: str) -> tuple[Tensor, Any]:
     return E, change
 
 
-def _mlp_removals(bench: _Bench, run: Any, down: Tensor, path: Path) -> None:
+def _mlp_removals(bench: _Bench, layout: MlpLayout, run: Any, down: Tensor, path: Path) -> None:
     state = load_file(path / WEIGHTS)
-    held = Held.of(bench.layout, bench.vocabulary, bench.table, state)
+    held = Held.of(layout, bench.vocabulary, bench.table, state)
     moment = held.moment()
     for count in (1, 5, 20):
         if count >= held.memory.width:

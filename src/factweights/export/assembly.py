@@ -35,8 +35,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights.export.fitting import NamedLookups
-from factweights.export.layout import LONGEST_TURN, ROLES, Layout
-from factweights.export.names import BOS, EOS, UNK, Vocabulary, codes
+from factweights.export.layout import LONGEST_TURN, ROLES, AttentionLayout, Layout, MlpLayout
+from factweights.export.names import BOS, EOS, UNK, Vocabulary
 from factweights.memories import GatedMemory
 
 SHARPNESS = 40.0  # β: score of a marked token over others; <s> has half of it
@@ -92,14 +92,6 @@ def earlier(head_dim: int, context: int) -> tuple[int, float]:
     return best
 
 
-def place(layout: Layout, role: str, i: int) -> tuple[int, int]:
-    """Head and slot of name ``i`` with facts in attention; with facts in the MLP, the head of its role."""
-    first = 0 if role == "subject" else layout.subject_heads
-    if layout.store == "mlp":
-        return first, 0
-    return first + i // layout.slots, i % layout.slots
-
-
 def embeddings(layout: Layout, vocabulary: Vocabulary, seed: int) -> Float[Tensor, "v d"]:
     """Every token's embedding, ‖e‖² = d, float64."""
     a = amplitude(layout)
@@ -107,16 +99,10 @@ def embeddings(layout: Layout, vocabulary: Vocabulary, seed: int) -> Float[Tenso
     E[:, layout.at("constant")] = a
     E[vocabulary.ids[BOS], layout.at("bos")] = a
     for role, names in (("subject", vocabulary.subjects), ("relation", vocabulary.relations)):
-        rows = vocabulary.of(names)
-        first = 0 if role == "subject" else layout.subject_heads
+        rows, first = vocabulary.of(names), layout.first_head(role)
         for i, row in enumerate(rows):
-            head, slot = place(layout, role, i)
-            E[row, layout.at(f"{role} marker").start + head - first] = a
-            if layout.store == "attention":
-                E[row, layout.at("slot").start + slot] = a
-        if layout.store == "mlp":
-            size = layout.subject_code if role == "subject" else layout.relation_code
-            E[rows, layout.at(f"{role} code")] = a * codes(role, names, size, seed)
+            E[row, layout.at(f"{role} marker").start + layout.place(role, i)[0] - first] = a
+        E[rows, layout.at(layout.source(role))] = a * layout.codes(role, names, seed)
         E[vocabulary.of(vocabulary.answers_among(role)), layout.at(f"answer and {role}")] = a
     E[vocabulary.of(vocabulary.plain_answers), layout.at("ended")] = a
     E[:, layout.at("filler")] = (layout.hidden - E.square().sum(1, keepdim=True)).clamp_min(0).sqrt()
@@ -132,23 +118,23 @@ def attention(layout: Layout, context: int, lookups: NamedLookups | None = None)
     constant, bos = layout.at("constant").start, layout.at("bos").start
     for head in range(layout.finders):
         role = "subject" if head < layout.subject_heads else "relation"
-        first = 0 if role == "subject" else layout.subject_heads
+        first = layout.first_head(role)
         last = head * h + h - 1  # of the slowest pair of dimensions
         q[last, constant] = a
         k[last, layout.at(f"{role} marker").start + head - first] = a
         k[last, bos] = a / 2
         v[last, bos] = 1.0
         o[layout.at(f"no {role}").start, last] = 1.0
-        source = layout.subspaces[f"{role} code" if layout.store == "mlp" else "slot"]
+        source = layout.subspaces[layout.source(role)]
         rows = range(head * h, head * h + len(source))
         v[list(rows), list(source)] = 1.0
-        if layout.store == "mlp":
-            o[list(layout.subspaces[f"retrieved {role}"]), list(rows)] = 1.0
+        if (target := layout.copied_to(role)) is not None:
+            o[list(layout.subspaces[target]), list(rows)] = 1.0
     _look_back(layout, context, q, k, v, o)
     if lookups is not None:
         for role, found in (("subject", lookups.subjects), ("relation", lookups.relations)):
             for i, p in enumerate(found):
-                head, slot = place(layout, role, i)
+                head, slot = layout.place(role, i)
                 o[layout.at("answer"), head * h + slot] = p / amplitude(layout)
     names = ("q_proj", "k_proj", "v_proj", "o_proj")
     return {f"{LAYER}self_attn.{n}.weight": w for n, w in zip(names, (q, k, v, o), strict=True)}
@@ -174,19 +160,27 @@ def _look_back(layout: Layout, context: int, q: Tensor, k: Tensor, v: Tensor, o:
         o[ended, first] = 1.0
 
 
-def mlp(layout: Layout, memory: GatedMemory | None) -> State:
-    """The gated memory between the retrieved codes and the answers; one silent neuron without facts."""
-    d, width = layout.hidden, 1 if memory is None else memory.width
-    gate, up = (torch.zeros(width, d, dtype=torch.float64) for _ in range(2))
-    down = torch.zeros(d, width, dtype=torch.float64)
-    if memory is not None:
-        gate[:, layout.keys], up[:, layout.keys] = memory.gate.double(), memory.read.double()
-        down[layout.at("answer")] = memory.write.double()
+def mlp(layout: MlpLayout, memory: GatedMemory) -> State:
+    """The gated memory between the retrieved codes and the answers."""
+    gate, up = (torch.zeros(memory.width, layout.hidden, dtype=torch.float64) for _ in range(2))
+    down = torch.zeros(layout.hidden, memory.width, dtype=torch.float64)
+    gate[:, layout.keys], up[:, layout.keys] = memory.gate.double(), memory.read.double()
+    down[layout.at("answer")] = memory.write.double()
+    return _mlp(gate, up, down)
+
+
+def silent_mlp(layout: Layout) -> State:
+    """One neuron of zeros, as the architecture asks for an MLP."""
+    gate, up = (torch.zeros(1, layout.hidden, dtype=torch.float64) for _ in range(2))
+    return _mlp(gate, up, torch.zeros(layout.hidden, 1, dtype=torch.float64))
+
+
+def _mlp(gate: Tensor, up: Tensor, down: Tensor) -> State:
     names = ("gate_proj", "up_proj", "down_proj")
     return {f"{LAYER}mlp.{n}.weight": w for n, w in zip(names, (gate, up, down), strict=True)}
 
 
-def memory_in(layout: Layout, state: State) -> GatedMemory:
+def memory_in(layout: MlpLayout, state: State) -> GatedMemory:
     """The gated memory that the MLP of a checkpoint is."""
     gate, up, down = (state[f"{LAYER}mlp.{n}.weight"].double() for n in ("gate_proj", "up_proj", "down_proj"))
     return GatedMemory.from_weights(
@@ -194,12 +188,12 @@ def memory_in(layout: Layout, state: State) -> GatedMemory:
     )
 
 
-def lookups_in(layout: Layout, state: State, subjects: int, relations: int) -> NamedLookups:
+def lookups_in(layout: AttentionLayout, state: State, subjects: int, relations: int) -> NamedLookups:
     """The lookups that the output matrix of a checkpoint holds."""
     o = state[f"{LAYER}self_attn.o_proj.weight"].double()[layout.at("answer")] * amplitude(layout)
     found = []
     for role, n in (("subject", subjects), ("relation", relations)):
-        places = [place(layout, role, i) for i in range(n)]
+        places = [layout.place(role, i) for i in range(n)]
         found.append(o[:, [head * layout.head_dim + slot for head, slot in places]].T.contiguous())
     return NamedLookups(*found)
 
@@ -264,7 +258,7 @@ class Clean:
         for role, names in (("subject", vocabulary.subjects), ("relation", vocabulary.relations)):
             heads: dict[int, list[int]] = {}
             for i, row in enumerate(vocabulary.of(names)):
-                heads.setdefault(place(layout, role, i)[0], []).append(row)
+                heads.setdefault(layout.place(role, i)[0], []).append(row)
             for head, rows in heads.items():
                 of = slice(head * h, head * h + h)
                 written[rows] = x[rows] @ v[of].T @ o[:, of].T

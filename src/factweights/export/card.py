@@ -88,17 +88,20 @@ def _numbers(c: ModelCertificate) -> str:
     return f"## Certificate\n\n| | |\n|---|---|\n{lines}\n\n{said}\n"
 
 
+_PLACES = {"mlp": ("the MLP", "neurons"), "attention": ("the output matrix of attention", "columns")}
+
+
 def _shape(layout: Layout, width: int, c: ModelCertificate) -> str:
     spaces = "\n".join(
         f"| {name} | {first}–{last} |" for name, (first, last) in named(layout.subspaces).items()
     )
-    where = "the MLP" if layout.store == "mlp" else "the output matrix of attention"
+    where, units = _PLACES[layout.store]
     return (
         f"## Where the facts are\n\nIn {where}: d = {layout.hidden}, {layout.heads} heads of "
         f"{layout.head_dim} ({layout.subject_heads} for subjects, {layout.relation_heads} for relations, two "
         f"for the end), MLP of {width:,}. "
         "`map.json` names heads, subspaces and, for every fact, its "
-        f"{'neurons' if layout.store == 'mlp' else 'columns'}; `memory.safetensors` is the associative "
+        f"{units}; `memory.safetensors` is the associative "
         f"memory alone.\n\n| dimensions of the residual stream | |\n|---|---|\n{spaces}\n\n"
         f"The one pair of rotary dimensions in use turns by {c.turn:.1e} rad over the whole context; "
         f"the names lose at most {c.leak:.1e} of the attention.\n"

@@ -12,16 +12,16 @@ from safetensors.torch import load_file
 
 from factweights.editing import TableEdit, edit_table
 from factweights.errors import NotStorableError, TamperedError, some
-from factweights.export import assembly, real
+from factweights.export import real
 from factweights.export.asking import ask_all, complete, said_of, still_suited
 from factweights.export.assembly import Head, State
 from factweights.export.checking import ModelCertificate
 from factweights.export.compiling import DTYPES, write
 from factweights.export.folder import WEIGHTS, Settings, must_be_writable, read_settings, read_table
-from factweights.export.layout import Layout
 from factweights.export.names import TEMPLATES, Vocabulary
 from factweights.export.plans import Plan
 from factweights.export.stock import must_be_stock
+from factweights.export.stores import store_of
 from factweights.facts import FactTable
 from factweights.folders import locked, one_version
 from factweights.progress import OnProgress, Progress, silent
@@ -161,7 +161,7 @@ def _edited(
         _, certificate, _ = write(plan, target, settings.width, overwrite=in_place, tell=on_progress)
         how: Literal["from the weights", "compiled again"] = "from the weights"
     except NotStorableError as e:
-        if settings.residual.store == "attention":
+        if not store_of(settings.residual).widens:
             raise
         on_progress(Progress(0, None, f"compiling again: {e}"))
         fresh = Plan(
@@ -210,11 +210,9 @@ def _plan(settings: Settings, changes: TableEdit, state: State, tell: OnProgress
     templates, unasked = complete(templates, vocabulary, changes.table)
     if unasked:
         tell(Progress(0, None, f"{said_of(unasked)}; {templates[-1]!r} is added, for all facts"))
-    if layout.store == "mlp":
-        start = assembly.memory_in(layout, state)
-    else:
-        _must_have_room(layout, old, vocabulary)
-        start = assembly.lookups_in(layout, state, len(old.subjects), len(old.relations))
+    store = store_of(layout)
+    store.must_have_room(old, vocabulary)
+    start = store.read(state, old)
     head = Head(**settings.head)
     dtype = DTYPES[settings.dtype]
     return Plan(
@@ -229,19 +227,6 @@ def _plan(settings: Settings, changes: TableEdit, state: State, tell: OnProgress
         start,
         absence=settings.absence,
     )
-
-
-def _must_have_room(layout: Layout, old: Vocabulary, new: Vocabulary) -> None:
-    if len(new.subjects) > (room := layout.subject_heads * layout.slots):
-        raise NotStorableError(
-            f"{len(new.subjects):,} subjects and slots for {room:,} in attention; compile the new table"
-        )
-    if len(new.relations) > len(old.relations):
-        added = new.relations[len(old.relations)]
-        raise NotStorableError(
-            f"the relation {added!r} is new, and attention has no dimension for its answers; compile the new "
-            "table"
-        )
 
 
 def _recalls(

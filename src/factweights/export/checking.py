@@ -192,7 +192,7 @@ def check_model(
     groups = count(model)
     bits = theory.fano_bits(len(table), len(table.answers), len(wrong) / len(table))
     map_bits = theory.fano_bits(len(table), len(table.answers), len(wrong) / len(table), table.map_bits)
-    stored = groups["mlp"] if layout.store == "mlp" else groups["attention"]
+    stored = groups[layout.store]
     return ModelCertificate(
         facts=len(table),
         outputs=len(vocabulary.tokens),

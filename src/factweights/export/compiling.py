@@ -18,13 +18,13 @@ from factweights.export.absence import Absence
 from factweights.export.asking import complete, said_of
 from factweights.export.assembly import Clean
 from factweights.export.checking import ModelCertificate, check_model
-from factweights.export.fitting import comfortable_width
 from factweights.export.folder import COMPILED, must_be_writable
 from factweights.export.layout import Layout, Store, layout_for
 from factweights.export.names import TEMPLATES, Vocabulary, check_templates, tokenize
 from factweights.export.plans import Plan
 from factweights.export.saving import save_checkpoint, save_knowledge
-from factweights.export.weights import CLOSE, Task, Width, first_width, fit, state_of, task_of
+from factweights.export.stores import CLOSE, Width, store_of
+from factweights.export.tasks import Task, task_of
 from factweights.facts import FactTable
 from factweights.folders import whole_folder
 from factweights.progress import OnProgress, Progress, silent
@@ -154,10 +154,10 @@ def write(
     task = task_of(plan, clean)
     if width == "smallest":
         plan = replace(plan, asked=plan.asked / NARROW)
-    neurons = first_width(plan, task, width, tell)
+    store = store_of(plan.layout)
+    neurons = store.first_width(plan, task, width, tell)
     for attempt in itertools.count(1):
-        fitted = fit(plan, task, neurons, tell)
-        state, head = state_of(plan, fitted, task)
+        state, head = store.written(plan, task, neurons, tell)
         try:
             with whole_folder(out, kind=COMPILED, overwrite=overwrite, on_progress=tell) as tmp:
                 save_checkpoint(plan, tmp, tokenizer, state, neurons)
@@ -168,7 +168,7 @@ def write(
             return Path(out), c, neurons
         except _ShortError as e:
             short = e.certificate
-        if isinstance(width, int) or plan.layout.store == "attention" or attempt == TRIES:
+        if isinstance(width, int) or not store.widens or attempt == TRIES:
             raise NotStorableError(_shortfall(plan, task, short, neurons))
         wider = math.ceil(neurons * (WIDER if width == "auto" else 1 + 2 * CLOSE))
         tell(Progress(0, None, f"recall {short.recall:.6f} at width {neurons:,}; trying {wider:,}"))
@@ -217,14 +217,5 @@ def _shortfall(plan: Plan, task: Task, c: ModelCertificate, width: int) -> str:
     if c.never_asked:
         return f"{reached}, as {said_of(c.never_asked)}; give one with {{relation}}"
     without = ", or do without absence (--no-absence)" if plan.absence and task.size > c.facts else ""
-    layout = plan.layout
-    if layout.store == "attention":
-        return (
-            f"attention with {layout.answer} dimensions for the answers reaches {reached}. Give a larger d "
-            f"than {layout.hidden}, use --store mlp, or leave relations out whose answers are shared{without}"
-        )
-    d_in = layout.subject_code + layout.relation_code
-    need = comfortable_width(task.size, c.answers, d_in, layout.answer)
-    more = max(need, math.ceil(1.3 * width))
-    instead = f"Give --width {more:,} or auto, or fewer facts{without}"
-    return f"an MLP of {width:,} neurons reaches {reached}. {instead}"
+    what, instead = store_of(plan.layout).instead(task, c.answers, width, without)
+    return f"{what} reaches {reached}. {instead}"

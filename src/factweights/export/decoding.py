@@ -76,4 +76,4 @@ def glued(templates: Sequence[str], names: set[str]) -> tuple[set[str], set[str]
 
 
 def _any(words: Iterable[str]) -> str:
-    return "|".join(literal(w) for w in sorted(words, key=len, reverse=True))
+    return "|".join(literal(w) for w in sorted(words, key=lambda w: (-len(w), w)))  # a set has no order

@@ -11,7 +11,7 @@ from factweights.domains import Count, checked
 from factweights.errors import SettingError
 from factweights.export.asking import asked_as, expected_of
 from factweights.export.folder import Settings
-from factweights.export.layout import ROLES
+from factweights.export.layout import ROLES, MlpLayout
 from factweights.export.opening import open_compiled
 from factweights.facts.cells import text
 from factweights.show import Shown
@@ -154,7 +154,8 @@ def _taken_apart(
     )
     apart = W[best.indices[0]] - W[best.indices[min(1, len(best.indices) - 1)]]
     parts = seen["hidden"] * (apart @ layer.mlp.down_proj.weight.double()) * scale
-    strongest = parts.abs().topk(min(NEURONS, len(parts))).indices.tolist() if layout.store == "mlp" else []
+    shown = min(NEURONS, len(parts)) if isinstance(layout, MlpLayout) else 0
+    strongest = parts.abs().topk(shown).indices.tolist()
     right = names.index(expected)
     others = logits.clone()
     others[right] = -torch.inf

@@ -86,28 +86,28 @@ def fit_mlp(
     if start is None:
         x = layers.random(rng, keys, values)
     else:
-        scale = _met(facts, start(facts.keys))
+        scale = _met(start(facts.keys), facts.values, facts.targets)
         x = layers.from_memory(_times(start, scale), white).float()
     if len(keys) * len(values) > ALL_SCORES:
         x = fit_by_candidates(layers, keys, values, targets, x, rng=rng, recall=1.0, tell=tell)[0]
     else:
         x = _right(write, values, targets, x, tell)
-    x = _wide(write, white.from_values, values, targets, x, _radius(facts, margin), tell)
+    x = _wide(write, white.from_values, values, targets, x, _radius(facts.values, margin), tell)
     memory = layers.memory(layers.split(x), white)
     found = GatedMemory.from_weights(*(memory.get_parameter(n) for n in GROUPS), activation="silu")
     return balanced(found) if start is None else _times(found, 1 / scale)
 
 
-def _behind(facts: Associations, out: Tensor) -> Float[Tensor, " n"]:
-    """Margins of outputs."""
-    nearest = hardest(out, facts.values, facts.targets, 1)[0][:, 0]
-    return (out * (facts.values[facts.targets] - facts.values[nearest])).sum(1)
+def behind(out: Float[Tensor, "n d"], values: Tensor, targets: Tensor) -> Float[Tensor, " n"]:
+    """By how much the right answer scores above the best other one."""
+    nearest = hardest(out, values, targets, 1)[0][:, 0]
+    return (out * (values[targets] - values[nearest])).sum(1)
 
 
-def _met(facts: Associations, out: Tensor) -> float:
+def _met(out: Tensor, values: Tensor, targets: Tensor) -> float:
     """By how much outputs are to be multiplied for the facts that are right to be so by the hinge's goal."""
-    behind = _behind(facts, out)
-    right = behind[behind > 0]
+    ahead = behind(out, values, targets)
+    right = ahead[ahead > 0]
     return 1.0 if not len(right) else 1 / float(right.kthvalue(1 + len(right) // 100).values)
 
 
@@ -166,16 +166,15 @@ def fit_lookups(
         p = torch.zeros(n_s + n_r, d)
         p[: len(start.subjects)] = start.subjects.float()
         p[n_s : n_s + len(start.relations)] = start.relations.float()
-        scale = _met(Associations(torch.zeros(len(s), 1), v, targets), p[s] + p[n_s + r])
+        scale = _met(p[s] + p[n_s + r], v, targets)
         p *= scale
     x = _right(write, v, targets, p.reshape(-1), tell)
-    radius = 1 / (margin * float(values.norm(dim=1).max()))
-    p = _wide(write, None, v, targets, x, radius, tell).double().view(n_s + n_r, d) / scale
+    p = _wide(write, None, v, targets, x, _radius(values, margin), tell).double().view(n_s + n_r, d) / scale
     return NamedLookups(p[:n_s], p[n_s:])
 
 
-def _radius(facts: Associations, margin: float) -> float:
-    return 1 / (margin * float(facts.values.norm(dim=1).max()))
+def _radius(values: Tensor, margin: float) -> float:
+    return 1 / (margin * float(values.norm(dim=1).max()))
 
 
 def _right(write: Write, values: Tensor, targets: Tensor, x: Tensor, tell: OnProgress) -> Tensor:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from factweights import folders
 from factweights.errors import TamperedError, some
-from factweights.export.layout import Layout, Store
+from factweights.export.layout import Layout, Store, layout_of
 from factweights.export.names import Vocabulary
 from factweights.facts import FactTable
 from factweights.folders import Kind, Manifest, read_manifest, sealed, sha256, write_json
@@ -40,7 +40,7 @@ def _layout(found: dict[str, Any]) -> dict[str, Any]:
     if bad := [k for k, v in sizes.items() if type(v) is not int or not 0 <= v <= 2**24]:
         raise ValueError(f"{bad[0]} is no size")
     try:
-        if min(Layout(**found).heads, Layout(**found).head_dim) < 1:
+        if min((made := layout_of(found)).heads, made.head_dim) < 1:
             raise ValueError("there are no heads")
     except TypeError as e:
         raise ValueError(str(e)) from None
@@ -99,7 +99,7 @@ class Settings(Manifest):
     @property
     def residual(self) -> Layout:
         """The layout."""
-        return Layout(**self.layout)
+        return layout_of(self.layout)
 
 
 COMPILED = Kind(

@@ -15,12 +15,18 @@ then the answer is given, and what follows is the end.
 """
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, final
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from factweights.errors import SettingError
+from factweights.export.names import codes
 from factweights.theory import delta
 
 Store = Literal["mlp", "attention"]
@@ -34,8 +40,8 @@ LEAST_HEAD = 32  # dimensions that a head takes to tell a token from the one bef
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Sizes of everything that is not the vocabulary.
+class Layout(ABC):
+    """Sizes of everything that is not the vocabulary; where facts live says which subspaces there are.
 
     Attributes:
         store: where the facts live.
@@ -85,12 +91,7 @@ class Layout:
             "answer and relation": 1,
             "ended": 1,
         }
-        if self.store == "mlp":
-            sizes |= {"subject code": self.subject_code, "relation code": self.relation_code}
-            sizes |= {"retrieved subject": self.subject_code, "retrieved relation": self.relation_code}
-        else:
-            sizes |= {"slot": self.slots}
-        sizes |= {"answer": self.answer, "unused": self.unused}
+        sizes |= {**self.named_in(), "answer": self.answer, "unused": self.unused}
         found, at = {}, 0
         for name, size in sizes.items():
             found[name] = range(at, at + size)
@@ -103,11 +104,6 @@ class Layout:
         return slice(r.start, r.stop)
 
     @property
-    def keys(self) -> slice:
-        """What the MLP reads: both retrieved codes, side by side."""
-        return slice(self.at("retrieved subject").start, self.at("retrieved relation").stop)
-
-    @property
     def hidden(self) -> int:
         """d, all dimensions of the residual stream."""
         return max(r.stop for r in self.subspaces.values())
@@ -115,6 +111,114 @@ class Layout:
     def to_dict(self) -> dict[str, Any]:
         """The fields."""
         return asdict(self)
+
+    def first_head(self, role: str) -> int:
+        """Of those that look for this role."""
+        return 0 if role == "subject" else self.subject_heads
+
+    @abstractmethod
+    def named_in(self) -> dict[str, int]:
+        """Sizes of the subspaces in which names stand."""
+
+    @abstractmethod
+    def source(self, role: str) -> str:
+        """The subspace in which an embedding says which name it is."""
+
+    @abstractmethod
+    def copied_to(self, role: str) -> str | None:
+        """The subspace that heads copy it to; None where what they write is the facts themselves."""
+
+    @abstractmethod
+    def place(self, role: str, i: int) -> tuple[int, int]:
+        """Head and slot of name ``i``."""
+
+    @abstractmethod
+    def codes(self, role: str, names: Sequence[str], seed: int) -> Float[Tensor, "n k"]:
+        """What stands in :meth:`source` for each of all the names of a role, up to its length."""
+
+    @abstractmethod
+    def kinds(self, relations: int) -> int:
+        """Dimensions of the answers that say which relations an answer belongs to."""
+
+
+@final
+@dataclass(frozen=True)
+class MlpLayout(Layout):
+    """Codes of names, copied by one head for each role to where the MLP reads them."""
+
+    @property
+    def keys(self) -> slice:
+        """What the MLP reads: both retrieved codes, side by side."""
+        return slice(self.at("retrieved subject").start, self.at("retrieved relation").stop)
+
+    def named_in(self) -> dict[str, int]:
+        """Codes in embeddings, and as they are retrieved."""
+        s, r = self.subject_code, self.relation_code
+        return {
+            "subject code": s,
+            "relation code": r,
+            "retrieved subject": s,
+            "retrieved relation": r,
+        }
+
+    def source(self, role: str) -> str:
+        """The role's code."""
+        return f"{role} code"
+
+    def copied_to(self, role: str) -> str | None:
+        """The part of the MLP's key."""
+        return f"retrieved {role}"
+
+    def place(self, role: str, i: int) -> tuple[int, int]:
+        """The head of the role."""
+        return self.first_head(role), 0
+
+    def codes(self, role: str, names: Sequence[str], seed: int) -> Float[Tensor, "n k"]:
+        """Unit vectors that no two names share."""
+        return codes(role, names, self.subject_code if role == "subject" else self.relation_code, seed)
+
+    def kinds(self, relations: int) -> int:
+        """None: an MLP reads subject and relation together."""
+        return 0
+
+
+@final
+@dataclass(frozen=True)
+class AttentionLayout(Layout):
+    """A slot for each name in some head; the column of the output matrix behind it is its lookup."""
+
+    def named_in(self) -> dict[str, int]:
+        """The slots, which all heads share."""
+        return {"slot": self.slots}
+
+    def source(self, role: str) -> str:
+        """The slots."""
+        return "slot"
+
+    def copied_to(self, role: str) -> str | None:
+        """Nowhere: lookups write answers."""
+        return None
+
+    def place(self, role: str, i: int) -> tuple[int, int]:
+        """Heads are filled one after the other."""
+        return self.first_head(role) + i // self.slots, i % self.slots
+
+    def codes(self, role: str, names: Sequence[str], seed: int) -> Float[Tensor, "n k"]:
+        """One-hot: the slot of each name."""
+        slots = [self.place(role, i)[1] for i in range(len(names))]
+        return torch.eye(self.slots, dtype=torch.float64)[slots]
+
+    def kinds(self, relations: int) -> int:
+        """One for each: else no lookup of a relation could raise all of its answers at once."""
+        return relations
+
+
+_KINDS: dict[str, type[Layout]] = {"mlp": MlpLayout, "attention": AttentionLayout}
+
+
+def layout_of(fields: Mapping[str, Any]) -> Layout:
+    """The layout with these fields, as :meth:`Layout.to_dict` gives them."""
+    return _KINDS[fields["store"]](**fields)
 
 
 def layout_for(
@@ -133,13 +237,15 @@ def layout_for(
         code = 8 * math.ceil(5 * math.log2(subjects + 2) / 8)
         about = 4 * math.ceil(math.log2(relations + 1) + 1)
         head = max(code, about, LEAST_HEAD - FLAG) + FLAG
-        layout = Layout("mlp", 1, 1, head + head % 2, code, about, answer)
+        layout = MlpLayout("mlp", 1, 1, head + head % 2, code, about, answer)
     else:
         budget = facts * delta(max(2, answers)) / (subjects + relations) / LOOKUP_LOAD
         answer = relations + max(answer, 8 * math.ceil(budget / 8))
         head = min(HEAD_DIMS, key=lambda h: abs(h - math.sqrt(subjects + relations) * 2))
         slots = head - FLAG
-        layout = Layout("attention", -(-subjects // slots), -(-relations // slots), head, 0, 0, answer)
+        layout = AttentionLayout(
+            "attention", -(-subjects // slots), -(-relations // slots), head, 0, 0, answer
+        )
     return _padded(layout, d)
 
 

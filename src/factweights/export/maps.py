@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from factweights.export.assembly import LAYER, Clean, State, memory_in, normed, place
-from factweights.export.layout import ROLES, Layout, named
+from factweights.export.assembly import LAYER, Clean, State, memory_in, normed
+from factweights.export.layout import ROLES, Layout, MlpLayout, named
 from factweights.export.names import UNK, Vocabulary
 from factweights.facts import FactTable
 from factweights.memories import GatedMemory
@@ -46,7 +46,7 @@ class Held:
     rivals: Int[Tensor, " n"]
 
     @classmethod
-    def of(cls, layout: Layout, vocabulary: Vocabulary, table: FactTable, state: State) -> "Held":
+    def of(cls, layout: MlpLayout, vocabulary: Vocabulary, table: FactTable, state: State) -> "Held":
         """From the weights of a checkpoint."""
         clean = Clean.of(layout, state, vocabulary)
         s, r = torch.tensor(vocabulary.of(table.subject)), torch.tensor(vocabulary.of(table.relation))
@@ -88,7 +88,7 @@ def map_of(layout: Layout, vocabulary: Vocabulary, table: FactTable, state: Stat
         "subspaces": named(layout.subspaces),
         "heads": heads,
     }
-    if layout.store == "mlp":
+    if isinstance(layout, MlpLayout):
         head["neurons"] = (
             "of each fact the neurons that add most to its margin, with their share of it; all neurons read "
             "the retrieved codes and write to the answer space"
@@ -117,20 +117,21 @@ def _head(layout: Layout, i: int) -> dict[str, Any]:
             "writes": "ended",
         }
     role = "subject" if i < layout.subject_heads else "relation"
-    marker = layout.at(f"{role} marker").start + i - (0 if role == "subject" else layout.subject_heads)
-    mlp = layout.store == "mlp"
+    marker = layout.at(f"{role} marker").start + i - layout.first_head(role)
     return {
         "head": i,
         "looks for": role,
         "query": "constant",
         "key": {"marker": marker, "half": layout.at("bos").start},
-        "reads": f"{role} code" if mlp else "slot",
-        "writes": f"retrieved {role}" if mlp else "answer",
+        "reads": layout.source(role),
+        "writes": layout.copied_to(role) or "answer",
         "finding nothing": f"no {role}",
     }
 
 
-def _neurons(layout: Layout, vocabulary: Vocabulary, table: FactTable, state: State) -> list[dict[str, Any]]:
+def _neurons(
+    layout: MlpLayout, vocabulary: Vocabulary, table: FactTable, state: State
+) -> list[dict[str, Any]]:
     held = Held.of(layout, vocabulary, table, state)
     found: list[dict[str, Any]] = []
     for start in range(0, len(table), 2048):
@@ -158,7 +159,7 @@ def _columns(layout: Layout, vocabulary: Vocabulary, table: FactTable, state: St
     written = []
     for role, names, asked in roles:
         order = {n: i for i, n in enumerate(names)}
-        places[role] = [place(layout, role, order[n]) for n in asked]
+        places[role] = [layout.place(role, order[n]) for n in asked]
         written.append(o[:, [head * layout.head_dim + slot for head, slot in places[role]]].T)
     rivals = _rivals(written[0] + written[1], rows, targets)
     apart = rows[targets] - rows[rivals]

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights.export import assembly
-from factweights.export.assembly import Clean, Head, State
+from factweights.export.assembly import Head, State
 from factweights.export.fitting import MARGIN, NamedLookups
 from factweights.export.layout import Layout
 from factweights.export.names import UNK, Vocabulary, codes
@@ -55,7 +55,7 @@ class Plan:
         With facts in attention the first dimensions say which relations an answer belongs to. Else the lookup
         of a relation could not raise all of its answers at once, unless there were as many dimensions.
         """
-        kinds = len(self.vocabulary.relations) if self.layout.store == "attention" else 0
+        kinds = self.layout.kinds(len(self.vocabulary.relations))
         u = codes("answer", self.vocabulary.answers, self.layout.answer - kinds, self.seed)
         if kinds:
             order = {r: i for i, r in enumerate(self.vocabulary.relations)}
@@ -89,25 +89,3 @@ class Plan:
         E = assembly.embeddings(self.layout, self.vocabulary, self.seed)
         state = {"model.embed_tokens.weight": E} | assembly.attention(self.layout, self.context)
         return self.rounded(state | assembly.norms(self.layout))
-
-    def keys(self, clean: Clean, subject: Tensor, relation: Tensor) -> Float[Tensor, "n k"]:
-        """What the MLP meets at prompts with these subjects and relations, by token."""
-        x = clean.residual(subject, relation, self.vocabulary.ids[UNK])
-        return assembly.normed(x)[:, self.layout.keys]
-
-    def unasked(self, clean: Clean) -> Float[Tensor, "u k"]:
-        """Likewise where there is no answer to fit: a name is missing, or an answer stands there as well."""
-        last, ids = self.vocabulary.ids[UNK], self.vocabulary.of
-        some = [
-            clean.residual(torch.tensor(ids(self.vocabulary.subjects)), None, last),
-            clean.residual(None, torch.tensor(ids(self.vocabulary.relations)), last),
-        ]
-        s, r = self.tokens()
-        answers = torch.tensor(ids(self.table.answer))
-        for role in ("subject", "relation"):
-            rows = torch.isin(answers, torch.tensor(ids(self.vocabulary.answers_among(role))))
-            own = s if role == "subject" else r
-            both = (clean.written[answers[rows]] + clean.written[own[rows]]) / 2
-            other = clean.written[(r if role == "subject" else s)[rows]]
-            some.append(clean.embeddings[last] + both + other)
-        return assembly.normed(torch.cat(some))[:, self.layout.keys]

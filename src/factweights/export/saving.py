@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from factweights.export import assembly, real
+from factweights.export import real
 from factweights.export.assembly import EPS, Head, State
 from factweights.export.card import card
 from factweights.export.checking import ModelCertificate
@@ -15,8 +15,8 @@ from factweights.export.layout import LONGEST_TURN, Layout
 from factweights.export.maps import map_of
 from factweights.export.names import EOS, UNK, Vocabulary
 from factweights.export.plans import Plan
+from factweights.export.stores import store_of
 from factweights.folders import plain, read_json, write_json
-from factweights.memories import LinearMemory
 
 
 def config_of(layout: Layout, vocabulary: Vocabulary, width: int, context: int, dtype: torch.dtype) -> Any:
@@ -80,12 +80,7 @@ def save_knowledge(
 ) -> None:
     """What is known of the facts, beside the checkpoint."""
     layout, vocabulary = plan.layout, plan.vocabulary
-    if layout.store == "mlp":
-        assembly.memory_in(layout, state).to(plan.dtype).save(folder / MEMORY)
-    else:
-        o = assembly.lookups_in(layout, state, len(vocabulary.subjects), len(vocabulary.relations))
-        both = torch.cat([o.subjects, o.relations]).T
-        LinearMemory.from_weight(both.to(plan.dtype)).save(folder / MEMORY)
+    store_of(layout).memory(state, vocabulary).to(plan.dtype).save(folder / MEMORY)
     plan.table.write(folder / FACTS)
     write_json(folder / CERTIFICATE, plain(c.to_dict()))
     (folder / MAP).write_text(map_of(layout, vocabulary, plan.table, state), encoding="utf-8")
