@@ -196,10 +196,10 @@ def judge(facts: fw.Associations) -> dict[str, bool]:
     }
 
 
-def campaign(each: int, tell: Callable[[str], None] = print) -> Counter:
+def campaign(each: int, on_progress: Callable[[str], None] = print) -> Counter:
     """``each`` cases of every kind; prints a row for each kind and returns the totals."""
     names = ("wrong", "storable", "refuted", "undecided", "below 1e-6")
-    tell(f"{'kind':<17}{'cases':>6}" + "".join(f"{n:>12}" for n in names) + f"{'seconds':>10}")
+    on_progress(f"{'kind':<17}{'cases':>6}" + "".join(f"{n:>12}" for n in names) + f"{'seconds':>10}")
     total: Counter = Counter()
     for kind in KINDS:
         begun, found = time.perf_counter(), Counter()
@@ -207,8 +207,8 @@ def campaign(each: int, tell: Callable[[str], None] = print) -> Counter:
             found.update({k: int(v) for k, v in judge(case(kind, seed)).items()})
         total.update(found)
         seconds = time.perf_counter() - begun
-        tell(f"{kind:<17}{each:>6}" + "".join(f"{found[n]:>12}" for n in names) + f"{seconds:>10.1f}")
-    tell(f"{'all':<17}{each * len(KINDS):>6}" + "".join(f"{total[n]:>12}" for n in names))
+        on_progress(f"{kind:<17}{each:>6}" + "".join(f"{found[n]:>12}" for n in names) + f"{seconds:>10.1f}")
+    on_progress(f"{'all':<17}{each * len(KINDS):>6}" + "".join(f"{total[n]:>12}" for n in names))
     return total
 
 

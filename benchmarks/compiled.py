@@ -21,7 +21,7 @@ AIRPORTS = ["name", "city", "region", "iata"]
 CLASHING = "fips code"  # shares codes with iso alpha-2, crosswise: no attention can hold both
 
 
-def tell(p: Progress) -> None:
+def on_progress(p: Progress) -> None:
     if "verifying" not in p.text:
         print(f"    {p.text}", file=sys.stderr, flush=True)
 
@@ -50,21 +50,21 @@ def show(what: str, c: fw.Compiled) -> None:
 
 
 def part_countries(out: Path) -> None:
-    show("countries", fw.compile_table(countries(), out / "countries", on_progress=tell))
+    show("countries", fw.compile_table(countries(), out / "countries", on_progress=on_progress))
 
 
 def part_airports(out: Path) -> None:
-    show("airports", fw.compile_table(airports(), out / "airports", on_progress=tell))
+    show("airports", fw.compile_table(airports(), out / "airports", on_progress=on_progress))
 
 
 def part_dtypes(out: Path) -> None:
     for dtype in ("float32", "bfloat16", "float16"):
-        show(dtype, fw.compile_table(countries(), out / dtype, dtype=dtype, on_progress=tell))
+        show(dtype, fw.compile_table(countries(), out / dtype, dtype=dtype, on_progress=on_progress))
 
 
 def part_airports16(out: Path) -> None:
     for dtype in ("bfloat16", "float16"):
-        show(dtype, fw.compile_table(airports(), out / dtype, dtype=dtype, on_progress=tell))
+        show(dtype, fw.compile_table(airports(), out / dtype, dtype=dtype, on_progress=on_progress))
 
 
 def part_absence(out: Path) -> None:
@@ -74,7 +74,9 @@ def part_absence(out: Path) -> None:
             name = f"{dtype}, {'with' if absence else 'without'} absence"
             show(
                 name,
-                fw.compile_table(countries(), out / name, dtype=dtype, absence=absence, on_progress=tell),
+                fw.compile_table(
+                    countries(), out / name, dtype=dtype, absence=absence, on_progress=on_progress
+                ),
             )
 
 
@@ -90,22 +92,22 @@ def part_sparse(out: Path) -> None:
         table = fw.FactTable.from_rows(rows)
         for absence in (False, True):
             name = f"{subjects} × {relations}, {'with' if absence else 'without'} absence"
-            show(name, fw.compile_table(table, out / name, absence=absence, on_progress=tell))
+            show(name, fw.compile_table(table, out / name, absence=absence, on_progress=on_progress))
 
 
 def part_stores(out: Path) -> None:
     table = countries()
     try:
-        fw.compile_table(table, out / "all", store="attention", on_progress=tell)
+        fw.compile_table(table, out / "all", store="attention", on_progress=on_progress)
     except fw.errors.NotStorableError as e:
         print(f"attention, all relations: {e}")
     table = table.select([r for r in table.relations if r != CLASHING])
     for store in ("mlp", "attention"):
-        show(store, fw.compile_table(table, out / store, store=store, on_progress=tell))
+        show(store, fw.compile_table(table, out / store, store=store, on_progress=on_progress))
 
 
 def part_smallest(out: Path) -> None:
-    show("smallest MLP", fw.compile_table(countries(), out / "s", width="smallest", on_progress=tell))
+    show("smallest MLP", fw.compile_table(countries(), out / "s", width="smallest", on_progress=on_progress))
 
 
 def changed(table: fw.FactTable, share: float, seed: int = 0) -> list[tuple[str, str, str]]:
@@ -121,12 +123,14 @@ def changed(table: fw.FactTable, share: float, seed: int = 0) -> list[tuple[str,
 def part_edits(out: Path, table: fw.FactTable | None = None, folder: Path | None = None) -> None:
     table = countries() if table is None else table
     if folder is None:
-        first = fw.compile_table(table, out / "before", on_progress=tell)
+        first = fw.compile_table(table, out / "before", on_progress=on_progress)
         print(f"compiled in {first.seconds:.1f} s")
         folder = first.path
     for share in (0.0, 0.1):  # 0.0 is one fact
         begun = time.perf_counter()
-        found = fw.edit_compiled(folder, set=changed(table, share), out=out / f"{share}", on_progress=tell)
+        found = fw.edit_compiled(
+            folder, set=changed(table, share), out=out / f"{share}", on_progress=on_progress
+        )
         print(
             f"{len(found.changes.replaced):,} of {len(table):,} changed in {time.perf_counter() - begun:.1f} "
             f"s, {found.how}: changed {found.changed_recall:g}, others {found.others_recall:g}, recall "
@@ -135,13 +139,13 @@ def part_edits(out: Path, table: fw.FactTable | None = None, folder: Path | None
             flush=True,
         )
     new = fw.FactTable.read(out / "0.1" / "facts.csv", wide=False)
-    again = fw.compile_table(new, out / "again", on_progress=tell)
+    again = fw.compile_table(new, out / "again", on_progress=on_progress)
     print(f"the changed table compiled again in {again.seconds:.1f} s")
 
 
 def part_ablation(out: Path) -> None:
     for store, table in (("mlp", countries()), ("attention", countries().select(countries().relations[:6]))):
-        folder = fw.compile_table(table, out / f"a-{store}", store=store, on_progress=tell).path
+        folder = fw.compile_table(table, out / f"a-{store}", store=store, on_progress=on_progress).path
         print(f"{store}, {len(table):,} facts")
         print(fw.ablate(folder, facts=40), flush=True)
 

@@ -36,7 +36,7 @@ def main() -> None:
     facts = fw.Associations.spherical(n=n, d=d, seed=args.seed, tied=True, dtype=torch.float32)
     facts = facts.to(device=args.device)
     print(f"{n:,} facts, d = {d}, width {width:,}: {3 * d * width:,} parameters", flush=True)
-    memory = fw.GatedFit(width).store(facts, seed=args.seed, on_progress=tell)
+    memory = fw.GatedFit(width).store(facts, seed=args.seed, on_progress=on_progress)
     stored = time.perf_counter() - begin
     c = fw.verify(memory, facts)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

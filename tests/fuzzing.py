@@ -334,7 +334,9 @@ def _reading(path: Path) -> Callable[[], int]:
 # -- one input after another -------------------------------------------------------------------------------
 
 
-def fuzz(home: Path, count: int, *, seed: int = 0, models: bool = True, tell: Callable = print) -> Seen:
+def fuzz(
+    home: Path, count: int, *, seed: int = 0, models: bool = True, on_progress: Callable = print
+) -> Seen:
     """Draw ``count`` inputs and run what reads them."""
     rng, seen = random.Random(seed), Seen()
     good = seeds(home / "good", models=models)
@@ -346,7 +348,7 @@ def fuzz(home: Path, count: int, *, seed: int = 0, models: bool = True, tell: Ca
         work.mkdir()
         _one(rng, kind, good, work, seen)
         if seen.inputs % 200 == 0:
-            tell(f"{seen.inputs:,} of {count:,}: {dict(seen.trouble)}")
+            on_progress(f"{seen.inputs:,} of {count:,}: {dict(seen.trouble)}")
     return seen
 
 

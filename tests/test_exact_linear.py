@@ -340,6 +340,6 @@ def test_certificates_against_exact_rationals_and_highs():
     assert spec.loader is not None
     benchmark = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(benchmark)
-    found = benchmark.campaign(4, tell=lambda _: None)
+    found = benchmark.campaign(4, on_progress=lambda _: None)
     assert (found["wrong"], found["undecided"]) == (0, 0)
     assert min(found["storable"], found["refuted"]) > 10

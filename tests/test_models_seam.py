@@ -194,7 +194,7 @@ def test_batches_are_halved_where_memory_runs_out():
             raise torch.OutOfMemoryError("out of memory")
         seen.extend(range(start, stop))
 
-    assert seam.in_batches(20, 16, work, tell=told.append) == 2
+    assert seam.in_batches(20, 16, work, on_progress=told.append) == 2
     assert seen == list(range(20))
     assert next(p.text for p in told if isinstance(p, Progress)).startswith(
         "out of memory: going on with batches"

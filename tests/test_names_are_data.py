@@ -206,9 +206,9 @@ def test_progress_takes_no_markup(monkeypatch, capsys):
 
     from factweights.cli import progress
 
-    with progress._lines() as tell:
+    with progress._lines() as on_progress:
         for name in HOSTILE:
-            tell(Progress(1, 2, f"verifying {name}"))
+            on_progress(Progress(1, 2, f"verifying {name}"))
     assert not acts(capsys.readouterr().err)
     seen = io.StringIO()
     console = Console(file=seen, force_terminal=True, width=200, color_system=None)
@@ -216,9 +216,9 @@ def test_progress_takes_no_markup(monkeypatch, capsys):
     update = bar.update
     monkeypatch.setattr("rich.console.Console", lambda **_: console)
     monkeypatch.setattr(bar, "update", lambda *a, **k: update(*a, **k, refresh=True))
-    with progress._bar() as tell:
+    with progress._bar() as on_progress:
         for name in HOSTILE:
-            tell(Progress(1, 2, f"verifying {name}"))
+            on_progress(Progress(1, 2, f"verifying {name}"))
     drawn = re.sub("\x1b\\[[?0-9;]*[a-zA-Z]", "", seen.getvalue())  # what rich itself sends
     assert not acts(drawn, "\n\r")
     assert "[red]rich[/red]" in drawn

@@ -106,7 +106,7 @@ class _Search:
     seed: int
     recall: float
     noise: float
-    tell: Callable[[Probe], None]
+    on_probe: Callable[[Probe], None]
 
     def __post_init__(self) -> None:
         self.probes: dict[int, Probe] = {}
@@ -128,7 +128,7 @@ class _Search:
         if n not in self.probes:
             facts = self.family(n, self.seed)
             self.probes[n] = probe(self.method, facts, self.recall, noise=self.noise, seed=self.seed, size=n)
-            self.tell(self.probes[n])
+            self.on_probe(self.probes[n])
         return self.probes[n].verdict == "fits"
 
     def _refuted_from(self, n: int, most: int | None) -> int | None:
@@ -146,9 +146,9 @@ class _Search:
 
 
 def _listener(on_progress: OnProgress, i: int, total: int, seed: int) -> Callable[[Probe], None]:
-    def tell(p: Probe) -> None:
+    def heard(p: Probe) -> None:
         bound = "" if p.margin_bound is None else f", margin ≤ {p.margin_bound:.1e}"
         text = f"seed {seed}: N = {p.facts:,} {p.verdict} ({p.seconds:.2f} s{bound})"
         on_progress(Progress(i, total, text))
 
-    return tell
+    return heard

@@ -195,11 +195,11 @@ def width(
             kind, facts, d, seed=seed, d_out=d_out, outputs=outputs, tied=tied, **shape
         )
 
-        def tell(p: Progress) -> None:
+        def named(p: Progress) -> None:
             on_progress(Progress(i, len(chosen), f"seed {seed}: {p.text}"))
 
         found = smallest_width(
-            drawn, method_at, recall=recall, seed=seed, tolerance=tolerance, on_progress=tell
+            drawn, method_at, recall=recall, seed=seed, tolerance=tolerance, on_progress=named
         )
         return WidthRun.of(seed, found), found.law
 

@@ -51,7 +51,7 @@ def capacity(
     from factweights.cli.progress import shown_progress
 
     chosen = build_method(method, setting, width=width)
-    with shown_progress() as tell:
+    with shown_progress() as on_progress:
         found = measure(
             chosen,
             d=d,
@@ -63,7 +63,7 @@ def capacity(
             kind=kind,
             tied=tied,
             tolerance=tolerance,
-            on_progress=tell,
+            on_progress=on_progress,
         )
     if json:
         print_json(found.to_dict())

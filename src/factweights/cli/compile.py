@@ -68,7 +68,7 @@ def compile(
     must_be_writable(out, overwrite=overwrite)
     table = choose(read(file, reading), relations, limit)
     asked = [*(template or ()), *(_listed(templates, table.relations) if templates else ())]
-    with shown_progress() as tell:
+    with shown_progress() as on_progress:
         compiled = compile_table(
             table,
             out,
@@ -81,7 +81,7 @@ def compile(
             absence=absence,
             seed=seed,
             overwrite=overwrite,
-            on_progress=tell,
+            on_progress=on_progress,
         )
     if json:
         print_json(compiled.to_dict())

@@ -96,7 +96,7 @@ def dynamics(
         subjects, relations, answers, facts, noise, length, alpha, beta, structured=structured, seed=seed
     )
     stops: dict[str, Any] = {"init": init, "goal": goal, "tolerance": tolerance, "seed": seed}
-    with shown_progress() as tell:
+    with shown_progress() as on_progress:
         if descend:
             found: Any = take_steps(
                 task,
@@ -108,10 +108,10 @@ def dynamics(
                 d=d,
                 start=start or "uniform",
                 **stops,
-                on_progress=tell,
+                on_progress=on_progress,
             )
         else:
-            found = gradient_flow(task, start=start or "balanced", end=end, **stops, on_progress=tell)
+            found = gradient_flow(task, start=start or "balanced", end=end, **stops, on_progress=on_progress)
             _draw(found, pictures)
     files = {name: str(path) for name, path in pictures.items() if path is not None}
     if json:

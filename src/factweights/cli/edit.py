@@ -84,16 +84,16 @@ def _edit_stored(folder: Path, wanted: dict[str, Any], out: Path | None) -> tupl
     from factweights.cli.progress import shown_progress
     from factweights.editing import edit_folder
 
-    with shown_progress() as tell:
-        return edit_folder(folder, **wanted, out=out, on_progress=tell)
+    with shown_progress() as on_progress:
+        return edit_folder(folder, **wanted, out=out, on_progress=on_progress)
 
 
 def _edit_compiled(folder: Path, wanted: dict[str, Any], out: Path | None) -> tuple[Any, Path | None]:
     from factweights.cli.progress import shown_progress
     from factweights.export import edit_compiled
 
-    with shown_progress() as tell:
-        edited = edit_compiled(folder, **wanted, out=out, on_progress=tell)
+    with shown_progress() as on_progress:
+        edited = edit_compiled(folder, **wanted, out=out, on_progress=on_progress)
     return edited, None if edited.certificate is None else edited.path
 
 
@@ -101,8 +101,8 @@ def _edit_grafted(folder: Path, wanted: dict[str, Any], out: Path | None) -> tup
     from factweights.cli.progress import shown_progress
     from factweights.models.graft import edit_grafted
 
-    with shown_progress() as tell:
-        edited = edit_grafted(folder, **wanted, out=out, on_progress=tell)
+    with shown_progress() as on_progress:
+        edited = edit_grafted(folder, **wanted, out=out, on_progress=on_progress)
     return edited, edited.path
 
 

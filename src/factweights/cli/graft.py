@@ -66,7 +66,7 @@ def graft(
     from factweights.models.graft.names import read_aliases
 
     table = choose(read(file, reading), relations, limit)
-    with shown_progress() as tell:
+    with shown_progress() as on_progress:
         found = grafted(
             model,
             table,
@@ -82,7 +82,7 @@ def graft(
             device=device,
             seed=seed,
             overwrite=overwrite,
-            on_progress=tell,
+            on_progress=on_progress,
         )
     if json:
         print_json(found.to_dict())

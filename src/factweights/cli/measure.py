@@ -71,7 +71,7 @@ def measure(
     if closed and open:
         raise SettingError("--closed and --open exclude each other; leave both out for both")
     facts = choose(read(file, reading), relations, limit)
-    with shown_progress() as tell:
+    with shown_progress() as on_progress:
         found = measured(
             model,
             facts,
@@ -86,7 +86,7 @@ def measure(
             stop=stop,
             seed=seed,
             out=out,
-            on_progress=tell,
+            on_progress=on_progress,
         )
         files = [] if out is None else [str(f) for f in found.save(out, table=table)]
     if json:

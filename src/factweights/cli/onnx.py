@@ -32,8 +32,8 @@ def onnx(
     from factweights.cli.progress import shown_progress
     from factweights.export import to_onnx
 
-    with shown_progress() as tell:
-        found = to_onnx(folder, out, overwrite=overwrite, on_progress=tell)
+    with shown_progress() as on_progress:
+        found = to_onnx(folder, out, overwrite=overwrite, on_progress=on_progress)
     if json:
         print_json(found.to_dict())
         return

@@ -15,20 +15,20 @@ from factweights.show import duration, shown
 def shown_progress() -> Iterator[OnProgress]:
     """A listener that draws what it hears until the block ends."""
     live = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-    with _bar() if live else _lines() as tell:
-        yield tell
+    with _bar() if live else _lines() as on_progress:
+        yield on_progress
 
 
 @contextmanager
 def _lines() -> Iterator[OnProgress]:
     pace = _Pace()
 
-    def tell(p: Progress) -> None:
+    def on_progress(p: Progress) -> None:
         tell_notes()
         left = pace.left(p)
         print(shown(p.text) + (f" · about {left} left" if left else ""), file=sys.stderr, flush=True)
 
-    yield tell
+    yield on_progress
 
 
 @contextmanager
@@ -50,13 +50,13 @@ def _bar() -> Iterator[OnProgress]:
     with Bar(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
         task = bar.add_task("starting", total=None, left="")
 
-        def tell(p: Progress) -> None:
+        def on_progress(p: Progress) -> None:
             tell_notes()
             left = pace.left(p)
             eta = f"ETA {left}" if left else ""
             bar.update(task, completed=p.done, total=p.total, description=shown(p.text), left=eta)
 
-        yield tell
+        yield on_progress
 
 
 class _Pace:

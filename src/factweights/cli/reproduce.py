@@ -44,13 +44,13 @@ def reproduce(
     from factweights.studies import reproduce as run
     from factweights.studies.running.live import live_log
 
-    with shown_progress() as tell, contextlib.ExitStack() as stack:
+    with shown_progress() as on_progress, contextlib.ExitStack() as stack:
         listener = None if log is None else stack.enter_context(live_log(log, out))
         where = build_engine(engine, workers)
         if figure == "all":
-            _all(out, scale, where, listener, tell, json)
+            _all(out, scale, where, listener, on_progress, json)
             return
-        done = run(figure, out, scale=scale, engine=where, on_result=listener, on_progress=tell)
+        done = run(figure, out, scale=scale, engine=where, on_result=listener, on_progress=on_progress)
     if json:
         print_json(done.to_dict())
         return
@@ -59,14 +59,14 @@ def reproduce(
         say(path)
 
 
-def _all(out: Path, scale: str, engine: Any, on_result: Any, tell: Any, json: bool) -> None:
+def _all(out: Path, scale: str, engine: Any, on_result: Any, on_progress: Any, json: bool) -> None:
     from factweights.cli.output import print_json
     from factweights.progress import Progress
     from factweights.studies import reproduce_all
     from factweights.studies.report.page import write_report
 
-    done = reproduce_all(out, scale=scale, engine=engine, on_result=on_result, on_progress=tell)
-    tell(Progress(1, 1, "writing the report"))
+    done = reproduce_all(out, scale=scale, engine=engine, on_result=on_result, on_progress=on_progress)
+    on_progress(Progress(1, 1, "writing the report"))
     report = write_report(out)
     if json:
         print_json({"figures": [d.to_dict() for d in done], **report.to_dict()})

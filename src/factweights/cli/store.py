@@ -75,7 +75,7 @@ def store(
         must_be_writable(out, overwrite=overwrite)
     table = choose(_table(file, random, answers, reading), relations, limit)
     numbers = getattr(torch, dtype)
-    with shown_progress() as tell:
+    with shown_progress() as on_progress:
         stored = store_table(
             table,
             chosen,
@@ -85,7 +85,7 @@ def store(
             seed=seed,
             kind=kind,
             dtype=numbers,
-            on_progress=tell,
+            on_progress=on_progress,
         )
         if out is not None:
             stored.save(out, overwrite=overwrite)

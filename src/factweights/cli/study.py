@@ -146,10 +146,12 @@ def _run(
     from factweights.studies import run_studies
     from factweights.studies.running.live import live_log
 
-    with shown_progress() as tell, contextlib.ExitStack() as stack:
+    with shown_progress() as on_progress, contextlib.ExitStack() as stack:
         listener = None if log is None else stack.enter_context(live_log(log, out))
         where = build_engine(engine, workers)
-        done = run_studies(studies, out, engine=where, retry=retry, on_result=listener, on_progress=tell)
+        done = run_studies(
+            studies, out, engine=where, retry=retry, on_result=listener, on_progress=on_progress
+        )
     if json:
         print_json({"studies": [d.to_dict() for d in done]})
         return

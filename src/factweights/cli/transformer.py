@@ -83,8 +83,8 @@ def transformer(
         subjects, relations, answers, facts, noise, length, alpha, beta, structured=structured, seed=seed
     )
     sizes = {"d": d, "heads": heads, "head_dim": head_dim, "width": width}
-    with shown_progress() as tell:
-        found = _solve(task, method, sizes, setting, recall, size == "auto", seed, tell)
+    with shown_progress() as on_progress:
+        found = _solve(task, method, sizes, setting, recall, size == "auto", seed, on_progress)
         certificate = verify_prompts(found.memory, task, draws=draws, seed=seed)
         if out is not None:
             found.memory.save(out)
@@ -115,7 +115,7 @@ def _solve(
     recall: float | None,
     auto: bool,
     seed: int,
-    tell: Any,
+    on_progress: Any,
 ) -> Any:
     from factweights.capacity import smallest_transformer
     from factweights.cli.options import build_recall_method
@@ -128,7 +128,7 @@ def _solve(
     if auto and sizes[searched] is not None:
         raise SettingError(f"--size auto looks for the smallest {searched}; leave --{searched} out")
     if not auto or name in ("attention-only", "attention-mlp"):  # these search when a size is left out
-        return build().solve(task, seed=seed, on_progress=tell)
+        return build().solve(task, seed=seed, on_progress=on_progress)
     return smallest_transformer(
-        task, lambda width: build(width=width), recall=recall or 0.99, seed=seed, on_progress=tell
+        task, lambda width: build(width=width), recall=recall or 0.99, seed=seed, on_progress=on_progress
     )

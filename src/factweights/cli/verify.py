@@ -75,8 +75,8 @@ def _compiled(folder: Path, table: "FactTable | None", seed: int | None) -> "Mod
     from factweights.cli.progress import shown_progress
     from factweights.export import verify_compiled
 
-    with shown_progress() as tell:
-        return verify_compiled(folder, table, seed=seed, on_progress=tell)
+    with shown_progress() as on_progress:
+        return verify_compiled(folder, table, seed=seed, on_progress=on_progress)
 
 
 def _grafted(
@@ -86,8 +86,8 @@ def _grafted(
     from factweights.cli.progress import shown_progress
     from factweights.models.graft import verify_grafted
 
-    with shown_progress() as tell:
-        found = verify_grafted(folder, table, against=against, seed=seed, on_progress=tell)
+    with shown_progress() as on_progress:
+        found = verify_grafted(folder, table, against=against, seed=seed, on_progress=on_progress)
     if json:
         print_json(found.to_dict())
     else:

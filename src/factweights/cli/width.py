@@ -50,7 +50,7 @@ def width(
     from factweights.cli.progress import shown_progress
 
     of_width = method_by_width(method, setting)
-    with shown_progress() as tell:
+    with shown_progress() as on_progress:
         found = search(
             of_width,
             d=d,
@@ -62,7 +62,7 @@ def width(
             kind=kind,
             tied=tied,
             tolerance=tolerance,
-            on_progress=tell,
+            on_progress=on_progress,
         )
     if json:
         print_json(found.to_dict())

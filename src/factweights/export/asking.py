@@ -71,7 +71,7 @@ def ask_all(
     vocabulary: Vocabulary,
     table: FactTable,
     templates: Sequence[str],
-    tell: OnProgress,
+    on_progress: OnProgress,
 ) -> Asked:
     """Ask anything that is called as transformers' model is for every fact, in every template that suits it.
 
@@ -86,7 +86,7 @@ def ask_all(
     for template in templates:
         prompts, _ = prompts_of(tokenizer, vocabulary, table, template)
         targets = vocabulary.of(table.answer[i] for i in prompts.rows)
-        found = real.answer(model, prompts.ids, targets, tell=tell, what="verifying")
+        found = real.answer(model, prompts.ids, targets, on_progress=on_progress, what="verifying")
         rows, here = np.array(prompts.rows), found.margin.numpy()
         asked.append(prompts)
         by_template[template] = {

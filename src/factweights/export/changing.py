@@ -158,7 +158,7 @@ def _edited(
     plan = _plan(settings, changes, old, on_progress)
     in_place = target == path
     try:
-        _, certificate, _ = write(plan, target, settings.width, overwrite=in_place, tell=on_progress)
+        _, certificate, _ = write(plan, target, settings.width, overwrite=in_place, on_progress=on_progress)
         how: Literal["from the weights", "compiled again"] = "from the weights"
     except NotStorableError as e:
         if not store_of(settings.residual).widens:
@@ -174,7 +174,7 @@ def _edited(
             plan.seed,
             absence=plan.absence,
         )
-        _, certificate, _ = write(fresh, target, "auto", overwrite=in_place, tell=on_progress)
+        _, certificate, _ = write(fresh, target, "auto", overwrite=in_place, on_progress=on_progress)
         how = "compiled again"
     new = load_file(target / WEIGHTS)
     changed_recall, others_recall, removed_recall = _recalls(target, changes, on_progress)
@@ -200,16 +200,18 @@ def _read(folder: Path) -> tuple[Settings, FactTable, State]:
     return settings, table, load_file(folder / WEIGHTS)
 
 
-def _plan(settings: Settings, changes: TableEdit, state: State, tell: OnProgress) -> Plan:
+def _plan(settings: Settings, changes: TableEdit, state: State, on_progress: OnProgress) -> Plan:
     old, layout = settings.vocabulary, settings.residual
     templates = tuple(settings.templates)
     vocabulary = Vocabulary.build(changes.table, templates, old)
     templates = still_suited(templates, vocabulary, changes.table)
     if gone := [t for t in settings.templates if t not in templates]:
-        tell(Progress(0, None, f"no fact is left that {some(gone)} asks for; left out of what is verified"))
+        on_progress(
+            Progress(0, None, f"no fact is left that {some(gone)} asks for; left out of what is verified")
+        )
     templates, unasked = complete(templates, vocabulary, changes.table)
     if unasked:
-        tell(Progress(0, None, f"{said_of(unasked)}; {templates[-1]!r} is added, for all facts"))
+        on_progress(Progress(0, None, f"{said_of(unasked)}; {templates[-1]!r} is added, for all facts"))
     store = store_of(layout)
     store.must_have_room(old, vocabulary)
     start = store.read(state, old)
@@ -230,17 +232,17 @@ def _plan(settings: Settings, changes: TableEdit, state: State, tell: OnProgress
 
 
 def _recalls(
-    path: Path, changes: TableEdit, tell: OnProgress
+    path: Path, changes: TableEdit, on_progress: OnProgress
 ) -> tuple[float | None, float | None, float | None]:
     """Of the facts written, of all others and of those removed, from the folder as anybody would load it."""
     settings = read_settings(path, check=False)
     model, tokenizer = real.load(path)
-    asked = ask_all(model, tokenizer, settings.vocabulary, changes.table, settings.templates, tell)
+    asked = ask_all(model, tokenizer, settings.vocabulary, changes.table, settings.templates, on_progress)
     old = None
     if changes.removed:
         gone = FactTable.from_rows([list(changes.before)[i] for i in changes.removed])
         suited = [t for t in settings.templates if "{relation}" in t] or [TEMPLATES[0]]
-        old = ask_all(model, tokenizer, settings.vocabulary, gone, suited, tell).recall()
+        old = ask_all(model, tokenizer, settings.vocabulary, gone, suited, on_progress).recall()
     return asked.recall(changes.written), asked.recall(changes.untouched), old
 
 

@@ -179,7 +179,7 @@ def check_model(
     absence: bool,
     whole: FactTable | None = None,
     seed: int = 0,
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
 ) -> ModelCertificate:
     """Load the folder as anybody would and ask for every fact in every template.
 
@@ -187,7 +187,7 @@ def check_model(
     """
     begun = time.perf_counter()
     model, tokenizer = real.load(folder)
-    asked = ask_all(model, tokenizer, vocabulary, table, templates, tell)
+    asked = ask_all(model, tokenizer, vocabulary, table, templates, on_progress)
     wrong = np.flatnonzero(~asked.right)
     groups = count(model)
     bits = theory.fano_bits(len(table), len(table.answers), len(wrong) / len(table))
@@ -206,8 +206,8 @@ def check_model(
         templates=asked.templates,
         noise=ask_noise(model, table, vocabulary, seed),
         unknown=ask_unknown(model, vocabulary),
-        absence=ask_absent(model, whole or table, vocabulary, absence, seed, tell),
-        stop=ask_stop(model, table, vocabulary, asked.prompts, tell),
+        absence=ask_absent(model, whole or table, vocabulary, absence, seed, on_progress),
+        stop=ask_stop(model, table, vocabulary, asked.prompts, on_progress),
         n_missed=len(wrong),
         missed=tuple(
             _missed(table, vocabulary, int(i), int(asked.best[i]), float(asked.margin[i]))

@@ -132,7 +132,7 @@ def compile_table(
     names = (vocabulary.subjects, vocabulary.relations, vocabulary.answers)
     layout = layout_for(store, _weight(table, vocabulary, absence), *map(len, names), d=d)
     plan = Plan(table, vocabulary, layout, templates, numbers, context, seed, absence=absence)
-    path, certificate, neurons = write(plan, out, width, overwrite=overwrite, tell=on_progress)
+    path, certificate, neurons = write(plan, out, width, overwrite=overwrite, on_progress=on_progress)
     return Compiled(path, certificate, layout, neurons, unasked, time.perf_counter() - begun)
 
 
@@ -145,25 +145,25 @@ def _weight(table: FactTable, vocabulary: Vocabulary, absence: bool) -> int:
 
 
 def write(
-    plan: Plan, out: str | Path, width: Width, *, overwrite: bool, tell: OnProgress
+    plan: Plan, out: str | Path, width: Width, *, overwrite: bool, on_progress: OnProgress
 ) -> tuple[Path, ModelCertificate, int]:
     """Fit, assemble, save, reload and verify; wider where the width is ours to choose."""
-    tell(Progress(0, None, f"tokens for {len(plan.vocabulary.tokens):,} names and words"))
+    on_progress(Progress(0, None, f"tokens for {len(plan.vocabulary.tokens):,} names and words"))
     tokenizer, _ = tokenize(plan.vocabulary, plan.table, plan.templates)
     clean = Clean.of(plan.layout, plan.frame(), plan.vocabulary)
     task = task_of(plan, clean)
     if width == "smallest":
         plan = replace(plan, asked=plan.asked / NARROW)
     store = store_of(plan.layout)
-    neurons = store.first_width(plan, task, width, tell)
+    neurons = store.first_width(plan, task, width, on_progress)
     for attempt in itertools.count(1):
-        state, head = store.written(plan, task, neurons, tell)
+        state, head = store.written(plan, task, neurons, on_progress)
         try:
-            with whole_folder(out, kind=COMPILED, overwrite=overwrite, on_progress=tell) as tmp:
+            with whole_folder(out, kind=COMPILED, overwrite=overwrite, on_progress=on_progress) as tmp:
                 save_checkpoint(plan, tmp, tokenizer, state, neurons)
-                tell(Progress(0, None, "reloading"))
-                c = _checked(plan, tmp, tell)
-                tell(Progress(0, None, "drawing the map"))
+                on_progress(Progress(0, None, "reloading"))
+                c = _checked(plan, tmp, on_progress)
+                on_progress(Progress(0, None, "drawing the map"))
                 save_knowledge(plan, tmp, state, head, c, neurons)
             return Path(out), c, neurons
         except _ShortError as e:
@@ -171,7 +171,7 @@ def write(
         if isinstance(width, int) or not store.widens or attempt == TRIES:
             raise NotStorableError(_shortfall(plan, task, short, neurons))
         wider = math.ceil(neurons * (WIDER if width == "auto" else 1 + 2 * CLOSE))
-        tell(Progress(0, None, f"recall {short.recall:.6f} at width {neurons:,}; trying {wider:,}"))
+        on_progress(Progress(0, None, f"recall {short.recall:.6f} at width {neurons:,}; trying {wider:,}"))
         neurons, plan = wider, replace(plan, start=None)
     raise NotStorableError("no width was tried")  # the count has no end
 
@@ -184,7 +184,7 @@ class _ShortError(Exception):
         self.certificate = certificate
 
 
-def _checked(plan: Plan, folder: Path, tell: OnProgress) -> ModelCertificate:
+def _checked(plan: Plan, folder: Path, on_progress: OnProgress) -> ModelCertificate:
     c = check_model(
         folder,
         plan.table,
@@ -193,7 +193,7 @@ def _checked(plan: Plan, folder: Path, tell: OnProgress) -> ModelCertificate:
         plan.templates,
         absence=plan.absence,
         seed=plan.seed,
-        tell=tell,
+        on_progress=on_progress,
     )
     if not c.holds:
         raise _ShortError(c)

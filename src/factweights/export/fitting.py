@@ -58,7 +58,7 @@ def fit_mlp(
     seed: int = 0,
     start: GatedMemory | None = None,
     margin: float = MARGIN,
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
 ) -> GatedMemory:
     """B[(A k) ⊙ SiLU(G k)] that recalls ``facts``, if it can, by ``margin``, as far as it goes.
 
@@ -71,7 +71,7 @@ def fit_mlp(
         seed: of the first weights.
         start: weights of nearly the same facts to go on from.
         margin: see :data:`MARGIN`.
-        tell: told after every few evaluations.
+        on_progress: told after every few evaluations.
     """
     white = Whitened.of(facts)
     keys, values, targets = white.to(torch.float32)
@@ -89,10 +89,12 @@ def fit_mlp(
         scale = _met(start(facts.keys), facts.values, facts.targets)
         x = layers.from_memory(_times(start, scale), white).float()
     if len(keys) * len(values) > ALL_SCORES:
-        x = fit_by_candidates(layers, keys, values, targets, x, rng=rng, recall=1.0, tell=tell)[0]
+        x = fit_by_candidates(layers, keys, values, targets, x, rng=rng, recall=1.0, on_progress=on_progress)[
+            0
+        ]
     else:
-        x = _right(write, values, targets, x, tell)
-    x = _wide(write, white.from_values, values, targets, x, _radius(facts.values, margin), tell)
+        x = _right(write, values, targets, x, on_progress)
+    x = _wide(write, white.from_values, values, targets, x, _radius(facts.values, margin), on_progress)
     memory = layers.memory(layers.split(x), white)
     found = GatedMemory.from_weights(*(memory.get_parameter(n) for n in GROUPS), activation="silu")
     return balanced(found) if start is None else _times(found, 1 / scale)
@@ -138,7 +140,7 @@ def fit_lookups(
     *,
     start: NamedLookups | None = None,
     margin: float = MARGIN,
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
 ) -> NamedLookups:
     """Lookups with ⟨u_a, p_s + p_r⟩ largest for the right answer, where there are any: the hinge is convex.
 
@@ -149,7 +151,7 @@ def fit_lookups(
         names: how many subjects and relations there are; one without facts keeps its lookup.
         start: lookups to go on from.
         margin: see :data:`MARGIN`.
-        tell: told after every few evaluations.
+        on_progress: told after every few evaluations.
     """
     s, r = pairs
     (n_s, n_r), d = names, values.shape[1]
@@ -168,8 +170,11 @@ def fit_lookups(
         p[n_s : n_s + len(start.relations)] = start.relations.float()
         scale = _met(p[s] + p[n_s + r], v, targets)
         p *= scale
-    x = _right(write, v, targets, p.reshape(-1), tell)
-    p = _wide(write, None, v, targets, x, _radius(values, margin), tell).double().view(n_s + n_r, d) / scale
+    x = _right(write, v, targets, p.reshape(-1), on_progress)
+    p = (
+        _wide(write, None, v, targets, x, _radius(values, margin), on_progress).double().view(n_s + n_r, d)
+        / scale
+    )
     return NamedLookups(p[:n_s], p[n_s:])
 
 
@@ -177,14 +182,14 @@ def _radius(values: Tensor, margin: float) -> float:
     return 1 / (margin * float(values.norm(dim=1).max()))
 
 
-def _right(write: Write, values: Tensor, targets: Tensor, x: Tensor, tell: OnProgress) -> Tensor:
+def _right(write: Write, values: Tensor, targets: Tensor, x: Tensor, on_progress: OnProgress) -> Tensor:
     """Every fact above every other answer."""
     loss = Sampled(values, targets, torch.arange(len(values)))
     problem = FlatLoss(write, loss, len(targets), RESERVE)
     descent = Descent(problem, x, first_step=0.05, memory=20)
     while not (descent.decided or descent.stalled) and descent.evaluations < EVALUATIONS:
         descent.run(min(EVALUATIONS, descent.evaluations + 10))
-        tell(Progress(descent.evaluations, None, f"fitting: {problem.counted:.2%} of the facts clear"))
+        on_progress(Progress(descent.evaluations, None, f"fitting: {problem.counted:.2%} of the facts clear"))
     return descent.x
 
 
@@ -195,7 +200,7 @@ def _wide(
     targets: Tensor,
     x: Tensor,
     radius: float,
-    tell: OnProgress,
+    on_progress: OnProgress,
 ) -> Tensor:
     """The same with a cosine margin of 1 / ``radius``, against lists of competitors, as far as it goes."""
     lists: Tensor | None = None
@@ -205,7 +210,7 @@ def _wide(
             out = directed(x)
             new, _ = hardest(out, values, targets, min(LISTED, len(values) - 1))
             reached = float((out * (values[targets] - values[new[:, 0]])).sum(1).min())
-        tell(Progress(round_, None, f"margin {reached / radius:.4f}, asked {1 / radius:.4f}"))
+        on_progress(Progress(round_, None, f"margin {reached / radius:.4f}, asked {1 / radius:.4f}"))
         kept, best = (x, reached) if reached > best else (kept, best)
         if reached >= 0.9 or round_ == ROUNDS:
             break

@@ -107,7 +107,7 @@ def answer(
     ids: Sequence[Sequence[int]],
     targets: Sequence[int] | None = None,
     *,
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
     what: str = "prompts",
 ) -> Answered:
     """One forward pass of every prompt, in batches of prompts of equal length."""
@@ -132,5 +132,5 @@ def answer(
                 chance[chosen] = own - logits.float().logsumexp(1).double()
                 margin[chosen] = margins_of(logits, right)
             done += len(chosen)
-            tell(Progress(done, n, f"{what}: {done:,} of {n:,}"))
+            on_progress(Progress(done, n, f"{what}: {done:,} of {n:,}"))
     return Answered(best, margin, chance)

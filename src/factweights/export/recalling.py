@@ -88,7 +88,7 @@ def verify_compiled(
             absence=settings.absence,
             whole=opened.table,
             seed=settings.seed if seed is None else seed,
-            tell=on_progress,
+            on_progress=on_progress,
         ),
     )
 

@@ -57,11 +57,11 @@ class Store(ABC, Generic[L, Fitted]):
         """Whether there is a width to be raised where the facts do not fit."""
 
     @abstractmethod
-    def first_width(self, plan: Plan, task: Task, width: Width, tell: OnProgress) -> int:
+    def first_width(self, plan: Plan, task: Task, width: Width, on_progress: OnProgress) -> int:
         """Neurons to begin with."""
 
     @abstractmethod
-    def fit(self, plan: Plan, task: Task, width: int, tell: OnProgress) -> Fitted:
+    def fit(self, plan: Plan, task: Task, width: int, on_progress: OnProgress) -> Fitted:
         """Facts, and the absence of others, fitted.
 
         Raises:
@@ -104,14 +104,14 @@ class Store(ABC, Generic[L, Fitted]):
     def instead(self, task: Task, answers: int, width: int, without: str) -> tuple[str, str]:
         """What fell short, and what to do."""
 
-    def written(self, plan: Plan, task: Task, width: int, tell: OnProgress) -> tuple[State, Head]:
+    def written(self, plan: Plan, task: Task, width: int, on_progress: OnProgress) -> tuple[State, Head]:
         """Facts fitted: all weights, rounded, and the scales that were chosen for the output matrix.
 
         Raises:
             NotStorableError: as :meth:`fit`.
         """
         layout, values = plan.layout, task.values
-        fitted = self.fit(plan, task, width, tell)
+        fitted = self.fit(plan, task, width, on_progress)
         z = self.outputs(plan, task, fitted)
         scale = 1.0
         if plan.head is None:
@@ -145,7 +145,7 @@ class MlpStore(Store[MlpLayout, GatedMemory]):
         """It does."""
         return True
 
-    def first_width(self, plan: Plan, task: Task, width: Width, tell: OnProgress) -> int:
+    def first_width(self, plan: Plan, task: Task, width: Width, on_progress: OnProgress) -> int:
         """That of what is there; else as asked, ``smallest`` searched for by fits of the MLP alone."""
         if plan.start is not None:
             return cast(GatedMemory, plan.start).width
@@ -160,30 +160,32 @@ class MlpStore(Store[MlpLayout, GatedMemory]):
         low, high = max(0, math.floor(need / FASTEST)), comfortable
         while high - low > max(1, CLOSE * high):
             middle = (low + high) // 2
-            tell(Progress(0, None, f"is a width of {middle:,} enough?"))
-            memory = self._fit(plan, task, middle, None, tell)
+            on_progress(Progress(0, None, f"is a width of {middle:,} enough?"))
+            memory = self._fit(plan, task, middle, None, on_progress)
             out = self.outputs(plan, task, memory)
             right = hardest(out, task.values, task.targets, 1)[1] == 1.0
             low, high = (low, middle) if right else (middle, high)
         return high
 
-    def fit(self, plan: Plan, task: Task, width: int, tell: OnProgress) -> GatedMemory:
+    def fit(self, plan: Plan, task: Task, width: int, on_progress: OnProgress) -> GatedMemory:
         """By L-BFGS on the facts, from what is there if something is."""
-        return self._fit(plan, task, width, cast("GatedMemory | None", plan.start), tell)
+        return self._fit(plan, task, width, cast("GatedMemory | None", plan.start), on_progress)
 
     def _fit(
-        self, plan: Plan, task: Task, width: int, start: GatedMemory | None, tell: OnProgress
+        self, plan: Plan, task: Task, width: int, start: GatedMemory | None, on_progress: OnProgress
     ) -> GatedMemory:
         """The facts and some absent ones, then those as well that it turned out to get wrong."""
         facts = Associations(self._keys(plan, task.clean, task.pairs), task.values, task.targets)
-        memory = fit_mlp(facts, width, seed=plan.seed, start=start, margin=plan.margin, tell=tell)
+        memory = fit_mlp(
+            facts, width, seed=plan.seed, start=start, margin=plan.margin, on_progress=on_progress
+        )
         if task.absence is None or not task.left:
             return memory
         every = task.absence.all()
         for round_ in range(ROUNDS):
             ahead = self._unknown_leads(plan, task, memory, every)
             wrong, close = int((ahead <= 0).sum()), int((ahead < plan.margin / 2).sum())
-            tell(
+            on_progress(
                 Progress(round_ + 1, None, f"{wrong:,} of {task.absence.count:,} absent facts have an answer")
             )
             if not close or (round_ and not wrong):
@@ -194,7 +196,9 @@ class MlpStore(Store[MlpLayout, GatedMemory]):
             facts = Associations(
                 torch.cat([facts.keys, more]), facts.values, torch.cat([facts.targets, targets])
             )
-            memory = fit_mlp(facts, width, seed=plan.seed, start=memory, margin=plan.margin, tell=tell)
+            memory = fit_mlp(
+                facts, width, seed=plan.seed, start=memory, margin=plan.margin, on_progress=on_progress
+            )
         return memory
 
     @torch.no_grad()
@@ -286,11 +290,11 @@ class AttentionStore(Store[AttentionLayout, NamedLookups]):
         """There is none."""
         return False
 
-    def first_width(self, plan: Plan, task: Task, width: Width, tell: OnProgress) -> int:
+    def first_width(self, plan: Plan, task: Task, width: Width, on_progress: OnProgress) -> int:
         """One silent neuron."""
         return 1
 
-    def fit(self, plan: Plan, task: Task, width: int, tell: OnProgress) -> NamedLookups:
+    def fit(self, plan: Plan, task: Task, width: int, on_progress: OnProgress) -> NamedLookups:
         """A convex fit.
 
         Raises:
@@ -308,7 +312,7 @@ class AttentionStore(Store[AttentionLayout, NamedLookups]):
         start = cast("NamedLookups | None", plan.start)
         names = len(plan.vocabulary.subjects), len(plan.vocabulary.relations)
         return fit_lookups(
-            (s, r), task.values, task.targets, names, start=start, margin=plan.margin, tell=tell
+            (s, r), task.values, task.targets, names, start=start, margin=plan.margin, on_progress=on_progress
         )
 
     def outputs(self, plan: Plan, task: Task, fitted: NamedLookups) -> Float[Tensor, "n d"]:

@@ -55,7 +55,7 @@ def ask_noise(model: Any, table: FactTable, vocabulary: Vocabulary, seed: int) -
 
 
 def ask_stop(
-    model: Any, table: FactTable, vocabulary: Vocabulary, prompts: Sequence[Prompts], tell: OnProgress
+    model: Any, table: FactTable, vocabulary: Vocabulary, prompts: Sequence[Prompts], on_progress: OnProgress
 ) -> dict[str, Any]:
     """Every fact in every template, with its answer behind it: what follows is to be </s>."""
     eos, ending = vocabulary.ids[EOS], {*vocabulary.ending}
@@ -66,7 +66,7 @@ def ask_stop(
         for row, prompt in zip(asked.rows, asked.ids, strict=True)
         if table.answer[row] in given
     ]
-    found = real.answer(model, ids, [eos] * len(ids), tell=tell, what="asking for the end")
+    found = real.answer(model, ids, [eos] * len(ids), on_progress=on_progress, what="asking for the end")
     return {
         "asked": len(ids),
         "right": int((found.margin > 0).sum()),
@@ -76,7 +76,7 @@ def ask_stop(
 
 
 def ask_absent(
-    model: Any, table: FactTable, vocabulary: Vocabulary, stored: bool, seed: int, tell: OnProgress
+    model: Any, table: FactTable, vocabulary: Vocabulary, stored: bool, seed: int, on_progress: OnProgress
 ) -> dict[str, Any]:
     """Known subjects with known relations that have no fact, as many as can be: the answer is to be <unk>."""
     if not stored and len(vocabulary.subjects) * len(vocabulary.relations) > MOST:
@@ -86,7 +86,9 @@ def ask_absent(
     unk, bos = vocabulary.ids[UNK], vocabulary.ids[BOS]
     subjects, relations = vocabulary.of(vocabulary.subjects), vocabulary.of(vocabulary.relations)
     ids = [[bos, subjects[s], relations[r]] for s, r in zip(*(x.tolist() for x in pairs), strict=True)]
-    found = real.answer(model, ids, [unk] * len(ids), tell=tell, what="asking for what is not there")
+    found = real.answer(
+        model, ids, [unk] * len(ids), on_progress=on_progress, what="asking for what is not there"
+    )
     return {
         "stored": stored,
         "pairs": absence.count,

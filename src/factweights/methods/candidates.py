@@ -154,10 +154,10 @@ def fit_by_candidates(
     *,
     rng: np.random.Generator,
     recall: float,
-    tell: OnProgress,
+    on_progress: OnProgress,
 ) -> tuple[Float[Tensor, " p"], int]:
     """Fit from weights ``x``; returns the weights and the passes over all facts that were spent."""
-    return _Staged(layers, keys, values, targets, x, recall, tell).run(rng)
+    return _Staged(layers, keys, values, targets, x, recall, on_progress).run(rng)
 
 
 class _Staged:
@@ -171,10 +171,10 @@ class _Staged:
         targets: Tensor,
         x: Tensor,
         recall: float,
-        tell: OnProgress,
+        on_progress: OnProgress,
     ) -> None:
         self.layers, self.keys, self.values, self.targets = layers, keys, values, targets
-        self.x, self.recall, self.tell = x, recall, tell
+        self.x, self.recall, self.on_progress = x, recall, on_progress
         self.spent = 0
         self.exact = 0.0
         self.lists = targets.new_empty(len(targets), 0)  # (N, C) hard competitors, newest first
@@ -201,7 +201,9 @@ class _Staged:
             descent.run(descent.evaluations + FIRST // 6)
             losses.append(descent.loss)
             said = f"{len(subset):,} of {len(self.values):,} answers: recall {problem.recall:.4f} among them"
-            self.tell(Progress(self.spent + descent.evaluations, None, f"{said}, loss {descent.loss:.4g}"))
+            self.on_progress(
+                Progress(self.spent + descent.evaluations, None, f"{said}, loss {descent.loss:.4g}")
+            )
             if descent.evaluations >= FIRST and descent.loss > GAIN * losses[len(losses) // 2 - 1]:
                 break
         self.x, self.spent = descent.x, self.spent + descent.evaluations
@@ -217,7 +219,7 @@ class _Staged:
             found = Descent(problem, self.x, first_step=0.01, memory=MEMORY).run(LISTED_EVALUATIONS)
             self.x, self.spent = found.x, self.spent + found.evaluations
             said = f"lists of {self.lists.shape[1]}: recall {problem.counted:.4f} among them"
-            self.tell(Progress(self.spent, None, f"{said}, {found.evaluations} evaluations"))
+            self.on_progress(Progress(self.spent, None, f"{said}, {found.evaluations} evaluations"))
             self._look()
             if self.exact > best + LISTED_GAIN:
                 idle, best, best_x = 0, self.exact, self.x
@@ -236,5 +238,5 @@ class _Staged:
             out = self._write(self.x)
             new, self.exact = hardest(out, self.values, self.targets, LISTED)
         self.spent += 1
-        self.tell(Progress(self.spent, None, f"exact recall {self.exact:.6f}"))
+        self.on_progress(Progress(self.spent, None, f"exact recall {self.exact:.6f}"))
         self.lists = torch.cat([new, self.lists[:, : 2 * LISTED]], 1)

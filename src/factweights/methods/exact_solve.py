@@ -70,9 +70,9 @@ class Solve:
     """One run."""
 
     def __init__(
-        self, asked: Asked, facts: Associations, start: LinearMemory | None, tell: OnProgress
+        self, asked: Asked, facts: Associations, start: LinearMemory | None, on_progress: OnProgress
     ) -> None:
-        self.asked, self.facts, self.tell, self.told = asked, facts, tell, time.monotonic()
+        self.asked, self.facts, self.on_progress, self.told = asked, facts, on_progress, time.monotonic()
         self.white = Whitened.of(facts)
         self.need = math.ceil(asked.recall * len(facts) - 1e-9)
         self.every = self.need == len(facts)
@@ -252,7 +252,7 @@ class Solve:
             bound = float(e.gradient.norm()) / e.force if e.force else 0.0
             text = f"{right:,} of {len(self.facts):,} facts right"
             # how many more it takes is not known, so no total: a share of right facts would mislead
-            self.tell(Progress(right, None, f"{text}, bound {bound:.1e}"))
+            self.on_progress(Progress(right, None, f"{text}, bound {bound:.1e}"))
 
     def _enough(self) -> bool:
         e = self.last

@@ -163,9 +163,9 @@ class Fitter:
         *,
         name: str,
         seed: int,
-        tell: OnProgress = silent,
+        on_progress: OnProgress = silent,
     ) -> None:
-        self.tell = tell
+        self.on_progress = on_progress
         self.facts, self.request, self.seed, self.name = facts, request, seed, name
         self.white = Whitened.of(facts)
         self.layers = layers(self.white.keys.shape[1], self.white.values.shape[1])
@@ -212,7 +212,7 @@ class Fitter:
             self.loss = self._loss(torch.float32)
             d = self._descend(x).run(min(upto - self.spent, WIDEN))
             self.spent += d.evaluations
-            self.tell(Progress(self.spent, upto, f"margin {self.margin:.3g}: loss {d.loss:.4g}"))
+            self.on_progress(Progress(self.spent, upto, f"margin {self.margin:.3g}: loss {d.loss:.4g}"))
             if d.decided:
                 x, low, step = d.x, self.margin, 2 * step
             else:
@@ -226,7 +226,14 @@ class Fitter:
         x = self.layers.random(rng, keys, values)
         self.starts = 1
         x, self.spent = fit_by_candidates(
-            self.layers, keys, values, targets, x, rng=rng, recall=self.request.recall, tell=self.tell
+            self.layers,
+            keys,
+            values,
+            targets,
+            x,
+            rng=rng,
+            recall=self.request.recall,
+            on_progress=self.on_progress,
         )
         return self._verified(x)
 
@@ -267,7 +274,7 @@ class Fitter:
         before = s.descent.evaluations
         s.run(min(upto, before + max(0, budget - self.spent)))
         self.spent += s.descent.evaluations - before
-        self.tell(Progress(self.spent, budget, f"start {self.starts}: loss {s.descent.loss:.4g}"))
+        self.on_progress(Progress(self.spent, budget, f"start {self.starts}: loss {s.descent.loss:.4g}"))
 
     def _fresh(self) -> _Start:
         rng = streams(self.seed, f"{self.name}.{self.starts}", 1)[0]
@@ -346,8 +353,10 @@ def fit(
     max_evaluations: int,
     seed: int,
     start: Memory | None,
-    tell: OnProgress,
+    on_progress: OnProgress,
 ) -> FitSolution:
     """Fit ``layers`` to ``facts`` for the method ``name``, on one thread where that is quicker."""
     with one_thread_if_small(len(facts) * facts.n_outputs):
-        return Fitter(layers, facts, request, name=name, seed=seed, tell=tell).solve(max_evaluations, start)
+        return Fitter(layers, facts, request, name=name, seed=seed, on_progress=on_progress).solve(
+            max_evaluations, start
+        )

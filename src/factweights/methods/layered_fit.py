@@ -89,7 +89,7 @@ class LayeredFit(Method[M]):
             max_evaluations=self.max_evaluations or usual_evaluations(len(facts) * facts.n_outputs),
             seed=seed,
             start=start,
-            tell=on_progress,
+            on_progress=on_progress,
         )
 
     def unmet(self, memory: Memory, facts: Associations, *, seed: int = 0) -> dict[str, float]:

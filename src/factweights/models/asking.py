@@ -57,7 +57,9 @@ def next_log_probabilities(
             logits, _ = lm.forward(torch.tensor([list(prompts[i]) for i in chosen]), keep=1)
             found.append((chosen, logits[:, -1].log_softmax(-1).cpu()))
 
-        in_batches(len(rows), batch_rows(lm, len(prompts[rows[0]])), work, tell=on_progress, what="prompts")
+        in_batches(
+            len(rows), batch_rows(lm, len(prompts[rows[0]])), work, on_progress=on_progress, what="prompts"
+        )
         for chosen, logs in found:
             done += len(chosen)
             on_progress(Progress(done, len(prompts), f"prompts: {done:,} of {len(prompts):,}"))
@@ -90,7 +92,9 @@ def log_probabilities(
             for at, i in enumerate(chosen):
                 result[i] = own[at, own.shape[1] - len(continuations[i]) :].sum()
 
-        in_batches(len(rows), batch_rows(lm, len(whole[rows[0]]), kept), work, tell=on_progress, what="texts")
+        in_batches(
+            len(rows), batch_rows(lm, len(whole[rows[0]]), kept), work, on_progress=on_progress, what="texts"
+        )
         done += len(rows)
         on_progress(Progress(done, len(whole), f"scored {done:,} of {len(whole):,} texts"))
     return result
@@ -126,7 +130,9 @@ def greedy(
             ):
                 result[i] = g
 
-        in_batches(len(rows), batch_rows(lm, len(prompts[rows[0]])), work, tell=on_progress, what="prompts")
+        in_batches(
+            len(rows), batch_rows(lm, len(prompts[rows[0]])), work, on_progress=on_progress, what="prompts"
+        )
         done += len(rows)
         on_progress(Progress(done, len(prompts), f"answered {done:,} of {len(prompts):,} prompts"))
     return [g for g in result if g is not None]

@@ -322,7 +322,12 @@ def out_of_memory(e: BaseException) -> bool:
 
 
 def in_batches(
-    rows: int, size: int, work: Callable[[int, int], None], *, tell: OnProgress = silent, what: str = "rows"
+    rows: int,
+    size: int,
+    work: Callable[[int, int], None],
+    *,
+    on_progress: OnProgress = silent,
+    what: str = "rows",
 ) -> int:
     """Call ``work(start, stop)`` over all rows; where memory runs out, halve the batch, say so and go on.
 
@@ -346,7 +351,7 @@ def in_batches(
                     "text, or a machine with more"
                 ) from e
             size = (stop - start) // 2
-            tell(Progress(start, rows, f"out of memory: going on with batches of {size:,} {what}"))
+            on_progress(Progress(start, rows, f"out of memory: going on with batches of {size:,} {what}"))
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
             continue

@@ -103,7 +103,7 @@ def cues_for(relations: Sequence[str], wordings: Wordings, tokenizer: Any, size:
 
 def read(
     lm: LanguageModel, arch: Architecture, relations: Sequence[str], wordings: Wordings, table: FactTable,
-    *, seed: int = 0, tell: OnProgress = silent,
+    *, seed: int = 0, on_progress: OnProgress = silent,
 ) -> tuple[Reading, Seen]:  # fmt: skip
     """Fit the reading on the model's own states.
 
@@ -116,22 +116,22 @@ def read(
     made = training_prompts(relations, wordings, table, lm.tokenizer, seed)
     others = [t for t in asides(relations, wordings) if t not in ASIDE["chat"] + ASIDE["nothing"]]
     others += noun_questions(relations)[0]
-    made += continued(lm, chosen(table.subjects, SUBJECTS), others, seed=seed, tell=tell)
+    made += continued(lm, chosen(table.subjects, SUBJECTS), others, seed=seed, on_progress=on_progress)
     layers = read_layers(arch)
     sure = frozenset(find_cues(lm.tokenizer, [], _names(relations), [], arch.vocabulary).tokens)
-    seen, at = see(lm, arch, made, cues, sure=sure, seed=seed, tell=tell)
+    seen, at = see(lm, arch, made, cues, sure=sure, seed=seed, on_progress=on_progress)
     asking = [p for p in made if p.relation >= 0 and not p.shared]
     typical = (*at, *_sizes(lm, arch, asking[:: max(1, len(asking) // PROBES)][:PROBES]))
     usual = [
         Prompt(wordings.of(r)[0].replace("{subject}", s), relations.index(r), r, tail=f" {a}.")
         for s, r, a in sorted(table)
     ]
-    facts, _ = see(lm, arch, usual, cues, typical=at, elsewhere=0, tell=tell)
+    facts, _ = see(lm, arch, usual, cues, typical=at, elsewhere=0, on_progress=on_progress)
     seen_so_far = seen
     reading, start = fit(seen, len(relations), cues, layers, typical)
     for again in range(AGAIN + 1):
         rows = unsure(reading, facts)
-        tell(
+        on_progress(
             Progress(
                 again,
                 AGAIN + 1,

@@ -181,7 +181,7 @@ def certify(
     *,
     full: bool = True,
     seed: int = 0,
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
 ) -> GraftCertificate:
     """Ask everything.
 
@@ -193,13 +193,13 @@ def certify(
         parameters: added, and before.
         full: else only the facts themselves.
         seed: of the choice of prompts.
-        tell: progress.
+        on_progress: progress.
     """
     begun = time.perf_counter()
     rng = np.random.default_rng(seed)
     prompts = [questions.wordings[r][0].replace("{subject}", s) for s, r, _ in table]
-    found, generated = recalled(lm, prompts, table.answer, tell)
-    margin = smallest_margin(lm, prompts, [answers.ids[answers.number[a]] for a in table.answer], tell)
+    found, generated = recalled(lm, prompts, table.answer, on_progress)
+    margin = smallest_margin(lm, prompts, [answers.ids[answers.number[a]] for a in table.answer], on_progress)
     bits, map_bits = (
         theory.fano_bits(len(table), len(table.answers), 1 - found.rate, total)
         for total in (None, table.map_bits)
@@ -233,15 +233,18 @@ def certify(
         seconds=0.0,
     )
     if full:
-        certificate = _paraphrased(certificate, lm, table, questions, rng, tell)
+        certificate = _paraphrased(certificate, lm, table, questions, rng, on_progress)
         if before is not None:
-            certificate = _compared(certificate, lm, before, table, questions, rng, tell)
+            certificate = _compared(certificate, lm, before, table, questions, rng, on_progress)
     return replace(certificate, seconds=time.perf_counter() - begun)
 
 
 @torch.no_grad()
 def smallest_margin(
-    lm: LanguageModel, prompts: Sequence[str], expected: Sequence[Sequence[int]], tell: OnProgress = silent
+    lm: LanguageModel,
+    prompts: Sequence[str],
+    expected: Sequence[Sequence[int]],
+    on_progress: OnProgress = silent,
 ) -> float:
     """Over every token of every expected continuation, given those before it, in nats: one pass each."""
     heads = lm.encode(list(prompts))
@@ -260,7 +263,7 @@ def smallest_margin(
             for at, i in enumerate(chosen_rows):
                 smallest = min(smallest, float((right - others)[at, -len(expected[i]) :].min()))
             done += len(chosen_rows)
-            tell(Progress(done, len(whole), f"margins: {done:,} of {len(whole):,} facts"))
+            on_progress(Progress(done, len(whole), f"margins: {done:,} of {len(whole):,} facts"))
     return smallest
 
 
@@ -270,7 +273,7 @@ def _paraphrased(
     table: FactTable,
     q: Questions,
     rng: np.random.Generator,
-    tell: OnProgress,
+    on_progress: OnProgress,
 ) -> GraftCertificate:
     rows = [i for i in range(len(table)) if q.held_out.get(table.relation[i])]
     if not rows:
@@ -281,7 +284,7 @@ def _paraphrased(
         prompts = [_worded(lm, table, int(i), q, way, rng) for i in asked]
         if all(p is not None for p in prompts):
             expected = [table.answer[i] for i in asked]
-            ways[way], _ = recalled(lm, [p for p in prompts if p is not None], expected, tell)
+            ways[way], _ = recalled(lm, [p for p in prompts if p is not None], expected, on_progress)
     every = share([i not in set(s.wrong) for s in ways.values() for i in range(s.asked)])
     counts = {f"paraphrase, {way}": s.asked for way, s in ways.items()}
     return replace(
@@ -306,23 +309,27 @@ def _worded(
 
 def _compared(
     c: GraftCertificate, lm: LanguageModel, before: LanguageModel, table: FactTable, q: Questions,
-    rng: np.random.Generator, tell: OnProgress,
+    rng: np.random.Generator, on_progress: OnProgress,
 ) -> GraftCertificate:  # fmt: skip
     known = set(table.subjects)
     strangers = [s for s in STRANGERS if s not in known]
     about = [t.replace("{subject}", s) for ts in q.wordings.values() for t in ts for s in strangers]
     near_prompts = [about[i] for i in rng.permutation(len(about))[:ASKED]]
-    near = unchanged(lm, before, near_prompts, tell=tell)
+    near = unchanged(lm, before, near_prompts, on_progress=on_progress)
     subjects = chosen(table.subjects, 60)
     other = [
         t.replace("{subject}", subjects[int(rng.integers(len(subjects)))]) for t in q.asides for _ in range(3)
     ]
     same_prompts = [other[i] for i in rng.permutation(len(other))[:ASKED]]
-    same = unchanged(lm, before, same_prompts, tell=tell)
+    same = unchanged(lm, before, same_prompts, on_progress=on_progress)
     plain, named = ordinary_text(lm, q.texts, subjects, rng)
-    found, _ = drift(lm, before, [*plain, *named], tell=tell)
-    unnamed = drift(lm, before, plain[: max(1, len(plain) // 8)], tell=tell)[0] if plain else None
-    rounding = None if lm.dtype == "float32" else _rounding(before, near_prompts, same_prompts, plain, tell)
+    found, _ = drift(lm, before, [*plain, *named], on_progress=on_progress)
+    unnamed = (
+        drift(lm, before, plain[: max(1, len(plain) // 8)], on_progress=on_progress)[0] if plain else None
+    )
+    rounding = (
+        None if lm.dtype == "float32" else _rounding(before, near_prompts, same_prompts, plain, on_progress)
+    )
     return replace(
         c,
         rounding=rounding,
@@ -339,14 +346,18 @@ def _compared(
 
 
 def _rounding(
-    before: LanguageModel, near: Sequence[str], same: Sequence[str], plain: Sequence[str], tell: OnProgress
+    before: LanguageModel,
+    near: Sequence[str],
+    same: Sequence[str],
+    plain: Sequence[str],
+    on_progress: OnProgress,
 ) -> dict[str, float]:
     """The model before against itself in float32: what is lost to its dtype without any graft."""
     exact = replace(before, model=copy.deepcopy(before.model).float())
-    found, _ = drift(before, exact, plain[: max(1, len(plain) // 8)], tell=tell)
+    found, _ = drift(before, exact, plain[: max(1, len(plain) // 8)], on_progress=on_progress)
     return {
-        "neighbourhood": unchanged(before, exact, near, tell=tell).rate,
-        "same_subject": unchanged(before, exact, same, tell=tell).rate,
+        "neighbourhood": unchanged(before, exact, near, on_progress=on_progress).rate,
+        "same_subject": unchanged(before, exact, same, on_progress=on_progress).rate,
         "kl_mean": found.kl_mean,
         "argmax_equal": found.argmax_equal,
     }

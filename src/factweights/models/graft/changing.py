@@ -132,7 +132,7 @@ def edit_grafted(
     reading, _ = folders.read_reading(Path(path), settings)
     grafted = write(
         old, settings.old, plan.table, asked, target, (settings.fitted_on, reading),
-        full=full, keep_failed=False, texts=(), overwrite=out is None, begun=begun, tell=on_progress,
+        full=full, keep_failed=False, texts=(), overwrite=out is None, begun=begun, on_progress=on_progress,
     )  # fmt: skip
     again = folders.read_settings(target, check=False).fitted_on != settings.fitted_on
     return EditedGraft(plan, grafted, again, time.perf_counter() - begun)

@@ -24,7 +24,7 @@ def continued(
     questions: Sequence[str] = (),
     *,
     seed: int = 0,
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
 ) -> list[Prompt]:
     """The model's own text, as running text in which nothing is asked.
 
@@ -33,7 +33,7 @@ def continued(
         subjects: names to put in.
         questions: templates about other things: what is said behind them asks nothing.
         seed: of the draws.
-        tell: progress.
+        on_progress: progress.
     """
     rng = torch.Generator().manual_seed(seed)
 
@@ -52,7 +52,7 @@ def continued(
             groups.setdefault(len(ids), []).append(ids)
         for rows in groups.values():
             done, total = len(made), len(free) + len(asked)
-            tell(Progress(done, total, f"the model's own text: {done} of {total} pieces"))
+            on_progress(Progress(done, total, f"the model's own text: {done} of {total} pieces"))
             for ids in _gone_on(lm, rows, length, rng):
                 begins = 0 if texts is free else len(_text(lm, ids[: len(rows[0])]))
                 made.append(Prompt(_text(lm, ids), -1, "story", begins, story=True))

@@ -147,7 +147,7 @@ def states(
     texts: Sequence[Text],
     layers: Sequence[int],
     wanted: Sequence[Sequence[int]],
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
 ) -> tuple[list[Tensor], list[Tensor]]:
     """For each text, the normed inputs of MLPs at some positions ``(k, L, d)``, and ρ there ``(k, L)``."""
     seen: dict[int, tuple[Tensor, Tensor]] = {}
@@ -188,7 +188,7 @@ def states(
                 x[i] = torch.stack([seen[n][0][row, at].float().cpu() for n in layers], 1)
                 size[i] = torch.stack([seen[n][1][row, at].cpu() for n in layers], 1)
             done += len(batch)
-            tell(
+            on_progress(
                 Progress(done, len(texts), f"reading the model's states: {done:,} of {len(texts):,} prompts")
             )
     finally:
@@ -223,14 +223,14 @@ def see(
     elsewhere: int = ELSEWHERE,
     sure: frozenset[int] = frozenset(),
     seed: int = 0,
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
 ) -> tuple[Seen, tuple[float, ...]]:
     """States and words at the positions of prompts, and the typical ρ of every layer that is read."""
     texts, found = positions(prompts, lambda t: lm.encode([t])[0], seed, elsewhere, sure)
     wanted: list[list[int]] = [[] for _ in texts]
     for p in found:
         wanted[p.prompt].append(p.at)
-    x, size = states(lm, texts, read_layers(arch), wanted, tell)
+    x, size = states(lm, texts, read_layers(arch), wanted, on_progress)
     order = sorted(range(len(found)), key=lambda i: found[i].prompt)  # as ``wanted`` lists them
     found = [found[i] for i in order]
     sizes = torch.cat([s for s in size if len(s)])  # (n, L)

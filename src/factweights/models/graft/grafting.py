@@ -150,9 +150,19 @@ def graft(
     asked = Asked(kept, held, stop, dict(aliases or {}), seed)
     arch = architecture(lm.model)
     return write(
-        lm, arch, table, asked, Path(out), None,
-        full=full, keep_failed=keep_failed, texts=texts, overwrite=overwrite, begun=begun, tell=on_progress,
-    )  # fmt: skip
+        lm,
+        arch,
+        table,
+        asked,
+        Path(out),
+        None,
+        full=full,
+        keep_failed=keep_failed,
+        texts=texts,
+        overwrite=overwrite,
+        begun=begun,
+        on_progress=on_progress,
+    )
 
 
 def split(wordings: Wordings) -> tuple[Wordings, dict[str, tuple[str, ...]]]:
@@ -172,15 +182,25 @@ def split(wordings: Wordings) -> tuple[Wordings, dict[str, tuple[str, ...]]]:
 
 
 def write(
-    lm: LanguageModel, arch: Architecture, table: FactTable, asked: Asked, out: Path, reading: tuple[str,
-        Reading] | None,
-    *, full: bool, keep_failed: bool, texts: Sequence[str], overwrite: bool, begun: float, tell: OnProgress,
-) -> Grafted:  # fmt: skip
+    lm: LanguageModel,
+    arch: Architecture,
+    table: FactTable,
+    asked: Asked,
+    out: Path,
+    reading: tuple[str, Reading] | None,
+    *,
+    full: bool,
+    keep_failed: bool,
+    texts: Sequence[str],
+    overwrite: bool,
+    begun: float,
+    on_progress: OnProgress,
+) -> Grafted:
     """The whole of :func:`graft` behind its arguments; ``reading`` is used if it was fitted on the same."""
     table = FactTable.from_rows(sorted(table))  # the order of its rows shall not matter
     relations = tuple(sorted(table.relations))
     written = number(lm.tokenizer, table, asked.stop, asked.aliases)
-    tell(
+    on_progress(
         Progress(
             0, None, f"{len(written.names.spellings):,} spellings of {len(written.names.subjects):,} subjects"
         )
@@ -190,9 +210,11 @@ def write(
         found = reading[1]
         separation: dict[str, float] = {}
     else:
-        found, seen = read(lm, arch, relations, asked.wordings, table, seed=asked.seed, tell=tell)
+        found, seen = read(
+            lm, arch, relations, asked.wordings, table, seed=asked.seed, on_progress=on_progress
+        )
         separation = separated(found, seen, relations)
-    tell(Progress(0, None, "writing the circuit"))
+    on_progress(Progress(0, None, "writing the circuit"))
     c = circuit(lm, arch, written, found)
     grafted = grafted_model(lm.model.cpu(), c)
     questions = Questions(
@@ -201,11 +223,14 @@ def write(
         other_questions(relations, asked.wordings),
         texts,
     )
-    with whole_folder(out, kind=folders.GRAFTED, overwrite=overwrite, on_progress=tell) as tmp, seam.quiet():
+    with (
+        whole_folder(out, kind=folders.GRAFTED, overwrite=overwrite, on_progress=on_progress) as tmp,
+        seam.quiet(),
+    ):
         _save(tmp, lm, grafted, c, written, table, asked, found, fitted_on)
         del grafted
         wrote = time.perf_counter() - begun
-        certificate = _certified(tmp, lm, table, written, questions, c, full, asked.seed, tell)
+        certificate = _certified(tmp, lm, table, written, questions, c, full, asked.seed, on_progress)
         if certificate.n_missed and not keep_failed:
             raise NotStorableError(_missed(certificate))
         write_json(tmp / folders.CERTIFICATE, certificate.to_dict())
@@ -262,9 +287,16 @@ def separated(reading: Reading, seen: Seen, relations: Sequence[str]) -> dict[st
 
 
 def _save(
-    tmp: Path, lm: LanguageModel, grafted: Any, c: Circuit, written: Written, table: FactTable, asked: Asked,
-    reading: Reading, fitted_on: str,
-) -> None:  # fmt: skip
+    tmp: Path,
+    lm: LanguageModel,
+    grafted: Any,
+    c: Circuit,
+    written: Written,
+    table: FactTable,
+    asked: Asked,
+    reading: Reading,
+    fitted_on: str,
+) -> None:
     grafted.generation_config = getattr(lm.model, "generation_config", None)
     grafted.save_pretrained(tmp)
     lm.tokenizer.save_pretrained(tmp)
@@ -305,16 +337,30 @@ def _settle(
 
 
 def _certified(
-    tmp: Path, lm: LanguageModel, table: FactTable, written: Written, questions: Questions, c: Circuit, full:
-        bool,
-    seed: int, tell: OnProgress,
-) -> GraftCertificate:  # fmt: skip
+    tmp: Path,
+    lm: LanguageModel,
+    table: FactTable,
+    written: Written,
+    questions: Questions,
+    c: Circuit,
+    full: bool,
+    seed: int,
+    on_progress: OnProgress,
+) -> GraftCertificate:
     device = lm.device
     lm.model.to(device)
     reloaded = seam.load(tmp, dtype="auto", device=device)
     parameters = added(c.arch, c.space, c.depth), lm.parameters
     return certify(
-        reloaded, lm, table, written.answers, questions, parameters, full=full, seed=seed, tell=tell
+        reloaded,
+        lm,
+        table,
+        written.answers,
+        questions,
+        parameters,
+        full=full,
+        seed=seed,
+        on_progress=on_progress,
     )
 
 

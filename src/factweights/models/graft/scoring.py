@@ -57,26 +57,30 @@ def says(generated: Generated, answer: str) -> bool:
 
 
 def answers(
-    lm: LanguageModel, prompts: Sequence[str], most: int, tell: OnProgress = silent
+    lm: LanguageModel, prompts: Sequence[str], most: int, on_progress: OnProgress = silent
 ) -> list[Generated]:
     """Greedy continuations of at most ``most`` tokens."""
-    return greedy(lm, lm.encode(list(prompts)), most, on_progress=tell)
+    return greedy(lm, lm.encode(list(prompts)), most, on_progress=on_progress)
 
 
 def recalled(
-    lm: LanguageModel, prompts: Sequence[str], expected: Sequence[str], tell: OnProgress = silent
+    lm: LanguageModel, prompts: Sequence[str], expected: Sequence[str], on_progress: OnProgress = silent
 ) -> tuple[Share, list[Generated]]:
     """Share of prompts after which the expected answer is said in full."""
     longest = max(len(i) for i in lm.encode([f" {a}." for a in sorted(set(expected))]))
-    found = answers(lm, prompts, longest + 1, tell)
+    found = answers(lm, prompts, longest + 1, on_progress)
     return share([says(g, a) for g, a in zip(found, expected, strict=True)]), found
 
 
 def unchanged(
-    lm: LanguageModel, before: LanguageModel, prompts: Sequence[str], most: int = 8, tell: OnProgress = silent
+    lm: LanguageModel,
+    before: LanguageModel,
+    prompts: Sequence[str],
+    most: int = 8,
+    on_progress: OnProgress = silent,
 ) -> Share:
     """Share of prompts that are continued with the very tokens of the model before."""
-    new, old = answers(lm, prompts, most, tell), answers(before, prompts, most, tell)
+    new, old = answers(lm, prompts, most, on_progress), answers(before, prompts, most, on_progress)
     return share([a.ids == b.ids for a, b in zip(new, old, strict=True)])
 
 
@@ -103,7 +107,7 @@ def drift(
     before: LanguageModel,
     texts: Sequence[str],
     window: int = WINDOW,
-    tell: OnProgress = silent,
+    on_progress: OnProgress = silent,
 ) -> tuple[Drift, Float[Tensor, " n"]]:
     """Compare both models at every token of ``texts``, in pieces of at most ``window`` tokens.
 
@@ -123,7 +127,7 @@ def drift(
         kl.append((old.exp() * (old - new)).sum(-1).clamp_min(0).flatten().double().cpu())
         same.append((old.argmax(-1) == new.argmax(-1)).flatten().cpu())
         at += len(batch)
-        tell(Progress(at, len(pieces), f"comparing ordinary text: {at:,} of {len(pieces):,} pieces"))
+        on_progress(Progress(at, len(pieces), f"comparing ordinary text: {at:,} of {len(pieces):,} pieces"))
     all_kl, all_same = torch.cat(kl), torch.cat(same)
     summary = Drift(
         tokens=len(all_kl),

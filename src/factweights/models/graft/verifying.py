@@ -59,4 +59,6 @@ def verify_grafted(
     answers = spell_answers(lm.tokenizer, table.answers, asked.stop)
     parameters = added(settings.old, settings.residual, settings.added), old.parameters
     seed = settings.seed if seed is None else seed
-    return certify(lm, old, table, answers, questions, parameters, full=full, seed=seed, tell=on_progress)
+    return certify(
+        lm, old, table, answers, questions, parameters, full=full, seed=seed, on_progress=on_progress
+    )

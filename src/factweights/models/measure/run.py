@@ -132,7 +132,7 @@ class _Asker:
     tolerance: float
     stop: str
     kept: Kept
-    tell: OnProgress
+    on_progress: OnProgress
     total: int = 0
     done: int = 0
 
@@ -157,7 +157,7 @@ class _Asker:
             parts.append(self._block(relation, template, places))
             self.done += len(places)
             text = f"{relation.name}: {self.done:,} of {self.total:,} prompts"
-            self.tell(Progress(self.done, self.total, text))
+            self.on_progress(Progress(self.done, self.total, text))
         return _joined(parts)
 
     def _block(self, relation: Relation, template: str, places: list[int]) -> Block:
@@ -193,7 +193,7 @@ class _Asker:
     def _warn(self, p: Progress) -> None:
         """Of what goes on inside a block only a shortage of memory is told."""
         if "out of memory" in p.text:
-            self.tell(Progress(self.done, self.total, p.text))
+            self.on_progress(Progress(self.done, self.total, p.text))
 
 
 def _joined(parts: Sequence[Block]) -> Block:

@@ -95,7 +95,7 @@ def score(
             found.tokens += part.tokens
 
         size = _batch(lm, len(prompts[rows[0]]))
-        in_batches(len(rows), size, work, tell=on_progress, what="prompts")
+        in_batches(len(rows), size, work, on_progress=on_progress, what="prompts")
     return found
 
 
