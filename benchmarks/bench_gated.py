@@ -29,7 +29,6 @@ import torch
 from torch.nn.functional import one_hot
 
 from factweights import Associations, verify
-from factweights.capacity import probe
 from factweights.memories import GatedMemory
 from factweights.methods import (
     EncoderDecoder,
@@ -41,6 +40,7 @@ from factweights.methods import (
     RandomFeatures,
 )
 from factweights.searching import threshold
+from factweights.sizing import probe
 from factweights.theory import gated_count, mlp_count
 
 EPOCHS = 10_000

@@ -13,10 +13,10 @@ import time
 
 import torch
 
-from factweights.capacity import width
 from factweights.certificates import verify
 from factweights.facts import Associations
 from factweights.methods import GatedFit
+from factweights.sizing import width
 
 TARGETS = ((32, 64, 4), (32, 64, 3), (32, 256, 9), (64, 512, 10), (128, 2048, 23))  # d, N, width
 SIZES = (  # d, N, evaluations of one probe

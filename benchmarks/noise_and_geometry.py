@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from factweights import theory
-from factweights.capacity import capacity, probe, smallest_width, threshold
 from factweights.certificates import verify
 from factweights.errors import MissingExtraError, NotStorableError
 from factweights.facts import Associations, minilm_embeddings
@@ -30,6 +29,7 @@ from factweights.methods import (
     RandomFeatures,
     Ridge,
 )
+from factweights.sizing import capacity, probe, smallest_width, threshold
 
 RECALL = 0.99
 NOISES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)

@@ -20,9 +20,9 @@ import torch
 
 import factweights as fw
 from factweights import theory
-from factweights.capacity.probing import probe
 from factweights.cli import run
 from factweights.methods import GatedFit, MLPFit
+from factweights.sizing.probing import probe
 from factweights.studies.measuring.capacity import measure_recall_capacity
 
 GRID = (  # memory, N, M, d where it is given

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 import factweights as fw
 from factweights import theory
-from factweights.capacity import probe
 from factweights.errors import NotStorableError, SettingError
 from factweights.searching import threshold
+from factweights.sizing import probe
 
 
 @given(st.integers(0, 5000), st.integers(1, 5000), st.sampled_from([0.0, 0.01, 0.1]))

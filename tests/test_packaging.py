@@ -28,7 +28,7 @@ def test_importing_is_light():
         "print(sorted({m.partition('.')[0] for m in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['factweights']"
+    assert done.stdout.strip() == "['factweights', 'lazy_loader']"
 
 
 def imports(path: Path) -> dict[str, bool]:
@@ -70,7 +70,7 @@ def test_the_data_of_the_package_is_where_it_is_read():
         "models/wordings.toml",
         "planning/constants.json",
         "plots/report.html.jinja",
-        "studies/paces.json",
+        "studies/running/paces.json",
     }
 
 
@@ -82,7 +82,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     (wheel,) = tmp_path.iterdir()
     held = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0].partition("-")[0] for name in held} == {"factweights"}
-    shipped = [p for p in SOURCE.rglob("*") if p.suffix in (".py", ".json", ".jinja", ".toml", ".typed")]
+    shipped = [
+        p for p in SOURCE.rglob("*") if p.suffix in (".py", ".pyi", ".json", ".jinja", ".toml", ".typed")
+    ]
     sources = {p.relative_to(SOURCE.parent).as_posix() for p in shipped}
     assert sources <= set(held)
     (entry,) = (zipfile.ZipFile(wheel).read(n).decode() for n in held if n.endswith("entry_points.txt"))
@@ -90,15 +92,17 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
 
 
 def test_the_names_for_type_checkers_are_the_names_there_are():
-    tree = ast.parse(Path(fw.__file__).read_text(encoding="utf-8"))
-    (checked,) = (n for n in tree.body if isinstance(n, ast.If))
-    typed = {
-        a.asname: n.module
-        for n in checked.body
-        if isinstance(n, ast.ImportFrom) and n.module != "factweights"
-        for a in n.names
-    }
-    assert typed == fw._HOME
+    tree = ast.parse((SOURCE / "__init__.pyi").read_text(encoding="utf-8"))
+    named = [
+        (n.module, a.name, a.asname) for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names
+    ]
+    assert len(named) > 90
+    assert all(name == alias for _, name, alias in named)
+    assert {name for _, name, _ in named} <= set(fw.__all__) <= set(dir(fw))
+    for home, name, _ in named:
+        where = f"factweights.{home or name}"
+        expected = importlib.import_module(where)
+        assert getattr(fw, name) is (getattr(expected, name) if home else expected), where
 
 
 @pytest.mark.parametrize(

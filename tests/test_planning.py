@@ -7,11 +7,11 @@ import pytest
 
 import factweights as fw
 from factweights import theory
-from factweights.capacity.probing import probe
 from factweights.cli import run
 from factweights.errors import SettingError, UnknownNameError
 from factweights.methods import GatedFit, MLPFit
 from factweights.planning import MEMORIES, plan
+from factweights.sizing.probing import probe
 
 
 def test_every_memory_is_planned():

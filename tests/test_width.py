@@ -8,10 +8,10 @@ import pytest
 
 import factweights as fw
 from factweights import theory
-from factweights.capacity import probe, smallest_width, width
 from factweights.cli import run
 from factweights.errors import NotStorableError, SettingError
 from factweights.methods import EncoderDecoder, GatedFit, GatedHebbian, PaperAdamMLP, RandomFeatures
+from factweights.sizing import probe, smallest_width, width
 
 SPHERICAL = fw.Associations.spherical
 

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import torch
 
 from factweights.bundle import BUNDLE, Bundle
-from factweights.capacity import Smallest, law_d, smallest_d, smallest_rank, smallest_width
 from factweights.certificates import Certificate, verify
 from factweights.domains import Dimension, Seed, Share, checked, must_fit
 from factweights.errors import NotStorableError, SettingError, WrongTypeError
@@ -22,6 +21,7 @@ from factweights.methods.base import expecting_misses
 from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
+from factweights.sizing import Smallest, law_d, smallest_d, smallest_rank, smallest_width
 
 USUAL_D = 64  # where a width is searched and no dimension is given
 NEIGHBOURS = 1 << 18  # facts × answers up to which a size is searched to the last step

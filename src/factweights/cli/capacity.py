@@ -45,10 +45,10 @@ def capacity(
         tied: Keys and values are one table, the facts a permutation of it.
         tolerance: Relative width at which a bracket is narrow enough.
     """
-    from factweights.capacity import capacity as measure
     from factweights.cli.options import build_method, seeds_of
     from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
+    from factweights.sizing import capacity as measure
 
     chosen = build_method(method, setting, width=width)
     with shown_progress() as on_progress:

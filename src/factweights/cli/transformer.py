@@ -117,9 +117,9 @@ def _solve(
     seed: int,
     on_progress: Any,
 ) -> Any:
-    from factweights.capacity import smallest_transformer
     from factweights.cli.options import build_recall_method
     from factweights.errors import SettingError
+    from factweights.sizing import smallest_transformer
 
     def build(**more: int) -> "RecallMethod":
         return build_recall_method(name, setting, recall=recall, **{**sizes, **more})

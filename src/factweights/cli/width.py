@@ -44,10 +44,10 @@ def width(
         tied: Keys and values are one table, or (`--no-tied`) drawn apart.
         tolerance: Relative width at which a bracket is narrow enough; 0 asks for neighbours.
     """
-    from factweights.capacity import width as search
     from factweights.cli.options import method_by_width, seeds_of
     from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
+    from factweights.sizing import width as search
 
     of_width = method_by_width(method, setting)
     with shown_progress() as on_progress:

@@ -39,13 +39,11 @@ class Method(ABC, Generic[M]):
         name: what the command line calls it.
         reference: the paper behind it, as it is cited.
         warm_starts: whether ``store`` takes ``start=``, a memory of nearly the same facts to begin from.
-        reports: whether ``store`` tells ``on_progress`` how far it is, as it takes long.
     """
 
     name: ClassVar[str]
     reference: ClassVar[str]
     warm_starts: ClassVar[bool] = False
-    reports: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_settings(self, self.name)
@@ -68,7 +66,7 @@ class Method(ABC, Generic[M]):
             facts: what to write.
             seed: of everything that is drawn.
             start: a memory of nearly the same facts to begin from, for methods with ``warm_starts``.
-            on_progress: told about long work, by methods with ``reports``.
+            on_progress: told about long work; closed forms are done at once.
 
         Raises:
             WrongTypeError: ``facts`` are something else, such as a table.

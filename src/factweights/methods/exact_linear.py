@@ -51,7 +51,6 @@ class ExactLinear(Method[LinearMemory]):
     name: ClassVar[str] = "exact-linear"
     reference: ClassVar[str] = "convex feasibility with Gordan certificates; docs/exact-linear.md"
     warm_starts: ClassVar[bool] = True
-    reports: ClassVar[bool] = True
 
     def _store(
         self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress

@@ -44,7 +44,6 @@ class LayeredFit(Method[M]):
     """
 
     warm_starts: ClassVar[bool] = True
-    reports: ClassVar[bool] = True
     memory_type: ClassVar[type[Memory]]
     shape: ClassVar[tuple[str, ...]] = ("width", "activation")
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from factweights.capacity import capacity
-from factweights.capacity.probing import probe
 from factweights.certificates.margins import margins_of
 from factweights.errors import SettingError, UnknownNameError
 from factweights.facts.associations import Assignment, Associations
 from factweights.facts.recall_task import RecallTask
 from factweights.memories.transformer import RecallTransformer
 from factweights.methods import method_named
+from factweights.sizing import capacity
+from factweights.sizing.probing import probe
 from factweights.studies.measuring.families import task_sizes
 
 PROMPTS = 2**14  # fresh ones that recall is measured on at least; every fact as often as the others

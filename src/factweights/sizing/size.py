@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from factweights import theory
-from factweights.capacity.probing import probe, seed_list
-from factweights.capacity.results import Probe, Smallest, Width, WidthRun
 from factweights.domains import Count, Dimension, Outputs, Seed, Seeds, Share, Tolerance, checked
 from factweights.errors import NotStorableError, SettingError, WrongTypeError
 from factweights.facts import Associations
@@ -18,6 +16,8 @@ from factweights.methods.base import check_facts
 from factweights.methods.low_rank_hebbian import LowRankHebbian
 from factweights.progress import OnProgress, Progress, silent
 from factweights.searching import threshold
+from factweights.sizing.probing import probe, seed_list
+from factweights.sizing.results import Probe, Smallest, Width, WidthRun
 
 Setting = Callable[[int], tuple[Method, Associations]]
 """A size ↦ the method and the facts with which to try it."""

@@ -3,13 +3,13 @@
 import time
 from dataclasses import replace
 
-from factweights.capacity.results import Probe, Verdict
 from factweights.certificates import noise_recall, verify
 from factweights.domains import Norm, Seed, Seeds, Share, checked
 from factweights.facts import Associations
 from factweights.methods import ExactLinear, Method
 from factweights.methods.base import expecting_misses
 from factweights.methods.random_features import RandomFeatures
+from factweights.sizing.results import Probe, Verdict
 
 
 @checked

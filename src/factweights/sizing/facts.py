@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from factweights.capacity.probing import probe, seed_list
-from factweights.capacity.results import Capacity, Probe, Run
 from factweights.domains import Dimension, Norm, Outputs, PositiveTolerance, Seeds, Share, checked
 from factweights.facts import Associations
 from factweights.facts.embeddings import Kind
 from factweights.methods import ExactLinear, Method, as_method
 from factweights.progress import OnProgress, Progress, silent
 from factweights.searching import threshold
+from factweights.sizing.probing import probe, seed_list
+from factweights.sizing.results import Capacity, Probe, Run
 
 UNDECIDED_STEPS = 6
 HEAD_START = 1.03  # certified capacities lie 3 to 5 % above the law (lab log): start the search there
