@@ -10,6 +10,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 Lines = Sequence[tuple[str, str]]
 
@@ -90,6 +91,17 @@ class Shown:
     def lines(self) -> Lines:
         """Labels and what stands behind them, in order."""
         return ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and strings, ready for JSON."""
+        return {}
+
+    def to_pandas(self) -> Any:
+        """A data frame (needs the extra [data]): one row of the plain values, where a result is no table."""
+        import pandas as pd
+
+        plain = {k: v for k, v in self.to_dict().items() if v is None or isinstance(v, (str, int, float))}
+        return pd.DataFrame([plain])
 
     def __str__(self) -> str:
         lines = [(shown(label), shown(text)) for label, text in self.lines()]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -22,6 +22,9 @@ from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
 from factweights.sizing import Smallest, law_d, smallest_d, smallest_rank, smallest_width
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 USUAL_D = 64  # where a width is searched and no dimension is given
 NEIGHBOURS = 1 << 18  # facts × answers up to which a size is searched to the last step
@@ -83,6 +86,10 @@ class Stored(Shown):
             "search": None if self.search is None else self.search.to_dict(),
             "seconds": self.seconds,
         }
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """The certificate's picture; written to ``path`` too if there is one."""
+        return self.certificate.plot(path)
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

@@ -1,10 +1,14 @@
 """What ``verify`` hands back."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from factweights.certificates.witness import REFUTED
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,17 @@ class Certificate(Shown):
         d["top_k"] = {str(k): v for k, v in self.top_k.items()}
         d["noise_recall"] = {str(k): v for k, v in self.noise_recall.items()}
         return d
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Recall, also in the top k and under noise; written to ``path`` too if there is one."""
+        from factweights.plots.results import shares
+
+        return shares(f"recall of {self.facts:,} facts", self._shares(), path)
+
+    def _shares(self) -> dict[str, float | None]:
+        found: dict[str, float | None] = {"recall": self.recall}
+        found |= {f"recall in top {k}": x for k, x in self.top_k.items()}
+        return found | {f"recall, key noise {k:g}": x for k, x in self.noise_recall.items()}
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

@@ -42,16 +42,14 @@ def explain(
         must_take_picture(plot)
     if is_grafted(folder):
         from factweights.models.graft import explain_grafted
-        from factweights.plots.grafted import draw_grafted as draw
 
         found = explain_grafted(folder, subject, relation, prompt=prompt, top=top)
     else:
         from factweights.export import explain as taken_apart
-        from factweights.plots.explanation import draw_explanation as draw
 
         found = taken_apart(folder, subject, relation, prompt=prompt, top=top)
     if plot is not None:
-        draw(found.to_dict(), plot)
+        found.plot(plot)
     if json:
         print_json({**found.to_dict(), "plot": None if plot is None else str(plot)})
         return

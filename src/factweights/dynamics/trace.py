@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +13,9 @@ from factweights.dynamics.population import Array
 from factweights.dynamics.systems import Cells
 from factweights.errors import SettingError
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TOLERANCE = 0.05  # nats: so near to the relation-only predictor counts as hallucination
 GOAL = 0.01  # nats: so low a loss counts as learnt
@@ -68,6 +72,18 @@ class Trace(Shown):
 
         columns = {k: v for k, v in self.to_dict().items() if k != "attention"}
         return pd.DataFrame({**columns, **{f"attention_{k}": v for k, v in self.attention.items()}})
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Loss and its parts over time; written to ``path`` too if there is one."""
+        from factweights.plots.results import over
+
+        return over(
+            "readings",
+            "time",
+            self.times,
+            {"loss": self.loss, "relation loss": self.relation_loss, "KL": self.kl},
+            path,
+        )
 
     def lines(self) -> list[tuple[str, str]]:
         """Where it begins and ends."""
@@ -137,6 +153,12 @@ class Watched(Shown):
     def to_pandas(self) -> Any:
         """The readings, one row per time (needs the extra [data])."""
         return self.trace.to_pandas()
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Loss and divergence over time with the stages; written to ``path`` too if there is one."""
+        from factweights.plots.results import learning
+
+        return learning("stages of learning", self.readings(), path)
 
     def stage_lines(self, time: str = "t =") -> list[tuple[str, str]]:
         """When each stage began and ended."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ from factweights.methods import Method
 from factweights.methods.request import missed
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _HOW: dict[How, str] = {
     "warm start": "from the weights as they were",
@@ -99,6 +102,10 @@ class Edited(Shown):
             "table_hash": plan.table.hash,
             "seconds": self.seconds,
         }
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """The certificate's picture; written to ``path`` too if there is one."""
+        return self.certificate.plot(path)
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

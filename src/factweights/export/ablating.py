@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
@@ -18,6 +18,9 @@ from factweights.export.opening import open_compiled
 from factweights.facts import FactTable
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BEYOND = 2.0  # a fact's direction is taken off by this multiple of its margin
 
@@ -57,6 +60,26 @@ class Ablation(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
         return {"facts": self.facts, "rows": [dict(vars(r)) for r in self.rows]}
+
+    def to_pandas(self) -> Any:
+        """One row for each kind of removal (needs the extra [data])."""
+        import pandas as pd
+
+        return pd.DataFrame(self.to_dict()["rows"])
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """What is lost with each removal; written to ``path`` too if there is one."""
+        from factweights.plots.results import shares
+
+        return shares(
+            "lost, of the fact meant | of all others",
+            {
+                f"{r.removed} | {what}": x
+                for r in self.rows
+                for what, x in (("fact", r.fact), ("others", r.others))
+            },
+            path,
+        )
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

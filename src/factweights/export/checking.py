@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from factweights.facts import FactTable
 from factweights.folders import sha256
 from factweights.progress import OnProgress, silent
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LISTED = 100
 GROUPS = {"embed_tokens": "embeddings", "self_attn": "attention", "mlp": "mlp", "lm_head": "output"}
@@ -117,6 +120,16 @@ class ModelCertificate(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
         return asdict(self)
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Recall, over all and by template; written to ``path`` too if there is one."""
+        from factweights.plots.results import shares
+
+        return shares(
+            f"recall of {self.facts:,} facts",
+            {"all": self.recall, **{name: x["recall"] for name, x in self.templates.items()}},
+            path,
+        )
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

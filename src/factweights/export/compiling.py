@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,6 +29,9 @@ from factweights.facts import FactTable
 from factweights.folders import whole_folder
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CONTEXT = 512
@@ -62,6 +65,10 @@ class Compiled(Shown):
         shape |= {"head_dim": self.layout.head_dim, "width": self.width}
         shape |= {"unasked": self.unasked}
         return {"out": str(self.path), **self.certificate.to_dict(), **shape, "seconds": self.seconds}
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """The certificate's picture; written to ``path`` too if there is one."""
+        return self.certificate.plot(path)
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,6 +15,9 @@ from factweights.export.layout import ROLES, MlpLayout
 from factweights.export.opening import open_compiled
 from factweights.facts.cells import text
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NEURONS = 8
 PARTS = ("embedding", "attention", "mlp")
@@ -63,6 +66,12 @@ class Explanation(Shown):
             "neurons": [list(n) for n in self.neurons],
             "neurons_total": self.neurons_total,
         }
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Attention, logits and neurons; written to ``path`` too if there is one."""
+        from factweights.plots.explanation import draw_explanation
+
+        return draw_explanation(self.to_dict(), path)
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from factweights.plots.style import BLUE, GREY, ORANGE, RED, new_row, save
+from factweights.plots.style import BLUE, GREY, ORANGE, RED, kept, new_row
 from factweights.show import shown
 
 SHOWN = 18  # characters of a name
@@ -14,7 +15,7 @@ PARTS = {"embedding": GREY, "attention": ORANGE, "mlp": BLUE}
 MOST_TOKENS = 14
 
 
-def draw_explanation(found: Mapping[str, Any], path: str | Path) -> Path:
+def draw_explanation(found: Mapping[str, Any], path: str | Path | None = None) -> Figure:
     """Attention to each token, what the best answers' logits are made of, and the strongest neurons.
 
     Args:
@@ -31,7 +32,7 @@ def draw_explanation(found: Mapping[str, Any], path: str | Path) -> Path:
     if neurons:
         _neurons(axes[2], found)
     figure.suptitle(f"“{_short(found['prompt'], 70)}” → “{_short(found['answer'], 40)}”", fontsize=13)
-    return save(figure, path)
+    return kept(figure, path)
 
 
 def _attention(axes: Axes, found: Mapping[str, Any]) -> None:

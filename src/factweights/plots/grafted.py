@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from factweights.plots.style import BLUE, GREY, ORANGE, new_row, save
+from factweights.plots.style import BLUE, GREY, ORANGE, kept, new_row
 
 MOST_TOKENS = 16
 SHOWN = 26  # characters of a name
 
 
-def draw_grafted(found: Mapping[str, Any], path: str | Path) -> Path:
+def draw_grafted(found: Mapping[str, Any], path: str | Path | None = None) -> Figure:
     """The copied name, the relations' scores, and the best tokens with and without the graft.
 
     Args:
@@ -27,7 +28,7 @@ def draw_grafted(found: Mapping[str, Any], path: str | Path) -> Path:
     _relations(axes[1], found)
     _tokens(axes[2], found)
     figure.suptitle(f"{found['prompt'][-70:]!r} → {_short(found['answer'])!r}", fontsize=13)
-    return save(figure, path)
+    return kept(figure, path)
 
 
 def _name(axes: Axes, found: Mapping[str, Any]) -> None:

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from factweights.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, new_row, save
+from factweights.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, kept, new_row
 
 SHOWN = 24  # characters of a relation's name
 MOST = 24  # relations drawn, those with the most facts
 
 
-def draw_knowledge(found: Mapping[str, Any], path: str | Path) -> Path:
+def draw_knowledge(found: Mapping[str, Any], path: str | Path | None = None) -> Figure:
     """Three panels from ``to_dict()`` of a measurement.
 
     Args:
@@ -36,7 +37,7 @@ def draw_knowledge(found: Mapping[str, Any], path: str | Path) -> Path:
         f"(95 %: {low:,.0f} to {high:,.0f}), {found['facts']:,} facts, {found['parameters']:,} parameters",
         fontsize=13,
     )
-    return save(figure, path)
+    return kept(figure, path)
 
 
 def _bits(axes: Axes, names: list[str], rows: list[Mapping[str, Any]]) -> None:

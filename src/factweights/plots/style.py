@@ -136,6 +136,13 @@ def save(figure: Figure, path: str | Path) -> Path:
     return path
 
 
+def kept(figure: Figure, path: str | Path | None) -> Figure:
+    """The figure, written as well where a path is given; errors as of :func:`save`."""
+    if path is not None:
+        save(figure, path)
+    return figure
+
+
 def write(figure: Figure, buffer: io.BytesIO, kind: str, *, transparent: bool = False) -> None:
     """Write ``figure`` to ``buffer`` as ``svg``, ``png`` or ``pdf``, without a date; names are no markup."""
     readable(figure)

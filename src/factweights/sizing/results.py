@@ -1,9 +1,13 @@
 """What the searches hand back."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Verdict = Literal["fits", "refuted", "not found"]
 
@@ -85,6 +89,18 @@ class Capacity(Shown):
         rows = [{k: v for k, v in asdict(r).items() if k != "probes"} for r in self.runs]
         return pd.DataFrame(rows)
 
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Every probe with its verdict; written to ``path`` too if there is one."""
+        from factweights.plots.results import searched
+
+        return searched(
+            f"facts that fit, d = {self.d}",
+            "facts",
+            [r["probes"] for r in self.to_dict()["runs"]],
+            self.law,
+            path,
+        )
+
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
         outputs = "injective" if self.outputs is None else f"{self.outputs:,} outputs"
@@ -139,6 +155,12 @@ class Smallest(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
         return asdict(self)
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Every probe with its verdict; written to ``path`` too if there is one."""
+        from factweights.plots.results import searched
+
+        return searched(f"smallest {self.what}", self.what, [self.to_dict()["probes"]], self.law, path)
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
@@ -223,6 +245,18 @@ class Width(Shown):
 
         rows = [{k: v for k, v in asdict(r).items() if k != "probes"} for r in self.runs]
         return pd.DataFrame(rows)
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Every probe with its verdict; written to ``path`` too if there is one."""
+        from factweights.plots.results import searched
+
+        return searched(
+            f"width for {self.facts:,} facts",
+            "neurons",
+            [r["probes"] for r in self.to_dict()["runs"]],
+            self.law,
+            path,
+        )
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

@@ -5,7 +5,8 @@ import pydoc_data.topics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from factweights.models.graft.scoring import Share, drift, recalled, share, unch
 from factweights.models.seam import LanguageModel, transformers
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ASKED = 120  # prompts of paraphrase (each of three ways), of neighbours, of other relations
 TOKENS = 20_480  # of ordinary text
@@ -109,6 +113,22 @@ class GraftCertificate(Shown):
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and strings, ready for JSON."""
         return asdict(self)
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """What was said, and what stayed; written to ``path`` too if there is one."""
+        from factweights.plots.results import shares
+
+        return shares(
+            f"graft of {self.facts:,} facts",
+            {
+                "efficacy": self.efficacy,
+                "paraphrase": self.paraphrase,
+                "neighbourhood": self.neighbourhood,
+                "same subject": self.same_subject,
+                "best token equal": self.argmax_equal,
+            },
+            path,
+        )
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -14,6 +14,9 @@ from factweights.models.graft import folder as folders
 from factweights.models.graft.circuit import DECIDING
 from factweights.models.graft.codes import words
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 NEURONS = 8
 AWAKE = 1e-3  # of the strongest neuron of its kind
@@ -54,6 +57,12 @@ class GraftExplanation(Shown):
         return {
             name: list(value) if isinstance(value, tuple) else value for name, value in self.__dict__.items()
         }
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Subject, relation and memory; written to ``path`` too if there is one."""
+        from factweights.plots.grafted import draw_grafted
+
+        return draw_grafted(self.to_dict(), path)
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

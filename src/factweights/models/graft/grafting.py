@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -33,6 +33,9 @@ from factweights.models.seam import LanguageModel
 from factweights.models.wordings import Wordings
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HELD_OUT = 5  # one wording in so many is kept for paraphrase, where there are enough
 FEWEST = 5  # wordings of a relation from which on some are kept
@@ -67,6 +70,10 @@ class Grafted(Shown):
             "separation": self.separation,
             "path": None if self.path is None else str(self.path),
         }
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """The certificate's picture; written to ``path`` too if there is one."""
+        return self.certificate.plot(path)
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

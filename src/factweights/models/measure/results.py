@@ -4,12 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from factweights.errors import MissingExtraError
 from factweights.facts.writers import write_table
 from factweights.folders import plain, whole_file
 from factweights.show import Shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FACTS, NUMBERS, PICTURE = "facts", "measure.json", "measure.png"
 
@@ -86,8 +89,8 @@ class Measured(Shown):
             raise MissingExtraError("to_pandas()", "data") from e
         return pd.DataFrame(dict(self.table))
 
-    def plot(self, path: str | Path) -> Path:
-        """Bits by relation, known against unknown, calibration: PNG, SVG or PDF."""
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Bits by relation, known against unknown, calibration; written to ``path`` (PNG, SVG or PDF) too."""
         from factweights.plots.knowledge import draw_knowledge
 
         return draw_knowledge(self.to_dict(), path)
@@ -103,7 +106,8 @@ class Measured(Shown):
         with whole_file(folder / NUMBERS) as tmp:
             text = json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False)
             tmp.write_text(text + "\n", encoding="utf-8")
-        return (folder / NUMBERS, facts, self.plot(folder / PICTURE))
+        self.plot(folder / PICTURE)
+        return folder / NUMBERS, facts, folder / PICTURE
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
