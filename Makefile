@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test smoke lint bench fuzz docs clean
+.PHONY: help demo test smoke lint bench fuzz docs tutorials gpu clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ help: ## list the targets
 # at PyTorch's own index of CPU wheels.
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,data,examples,hf,onnx]'
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,data,examples,hf,onnx,docs]'
 	touch $@
 
 demo: .venv/.ready ## store the example table, recall and verify it, redraw one figure; about a minute
@@ -42,9 +42,17 @@ bench: .venv/.ready ## run the benchmarks, one process; compare ratios within on
 fuzz: .venv/.ready ## give damaged and forged inputs to every reader and command; some minutes
 	$(BIN)/python benchmarks/fuzz.py 3000
 
-docs: .venv/.ready ## write docs/cli.md anew from --help
+docs: .venv/.ready ## write docs/cli.md anew from --help and build the site into site/, links checked
 	$(BIN)/python scripts/build_docs.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+tutorials: .venv/.ready ## run the notebooks of the site and keep their outputs
+	$(BIN)/python scripts/run_tutorials.py
+
+gpu: .venv/.ready ## on a machine with a GPU: tests marked gpu and the benchmarks that use it, 8 minutes at most
+	$(BIN)/pytest -m gpu tests/test_gpu.py
+	timeout 420 $(BIN)/python scripts/gpu_capacity_lm.py
 
 clean: ## remove caches, build products and demo output; leave .venv and runs
-	rm -rf demo-out smoke-out build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache .benchmarks
+	rm -rf demo-out smoke-out site build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache .benchmarks
 	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

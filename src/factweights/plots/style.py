@@ -31,10 +31,19 @@ _RC: dict[Any, Any] = {
 }
 
 
+class Picture(Figure):
+    """A figure that a notebook shows without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        write(self, buffer, "png")
+        return buffer.getvalue()
+
+
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """An empty figure of that many inches, on the Agg canvas, with one pair of axes."""
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
     _plain(axes)
@@ -44,7 +53,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 def new_panels(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
     """As :func:`new_figure`, with ``n`` pairs of axes side by side that share the vertical one."""
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         panels = list(figure.subplots(1, n, sharey=True, squeeze=False)[0])
     for axes in panels:
@@ -55,7 +64,7 @@ def new_panels(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]
 def new_rows(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
     """As :func:`new_figure`, with ``n`` pairs of axes one above the other that share the horizontal one."""
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         panels = list(figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0])
     for axes in panels:
@@ -66,7 +75,7 @@ def new_rows(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
 def new_row(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
     """As :func:`new_figure`, with ``n`` unrelated axes side by side."""
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         row = list(figure.subplots(1, n, squeeze=False)[0])
     for axes in row:
