@@ -232,3 +232,26 @@ def test_the_gpu_agrees(overloaded):
     assert gpu.device.startswith("cuda")
     assert gpu.recall == cpu.recall
     assert gpu.min_margin == pytest.approx(cpu.min_margin, rel=1e-9)
+
+
+# -- what a mutation run found unwatched (lab log) -----------------------------------------------------------
+
+
+def test_a_margin_is_the_difference_and_not_the_sum():
+    from factweights.certificates.margins import margins_of
+
+    scores = torch.tensor([[3.0, 1.0, 2.5], [0.5, -2.0, 4.0], [-1.0, -1.0, -5.0]])
+    found = margins_of(scores, torch.tensor([0, 1, 0]))
+    assert found.tolist() == [0.5, -6.0, 0.0]
+    assert found.dtype == torch.float64
+
+
+def test_the_first_value_is_named_where_it_answers_and_nan_where_nothing_does():
+    facts = fw.Associations.spherical(n=6, d=3, seed=0)
+    towards_0 = fw.LinearMemory.from_weight(torch.zeros(3, 3, dtype=torch.float64))
+    with torch.no_grad():  # W k = 5 u_0 for every key that is not orthogonal to their mean
+        towards_0.weight.copy_(5 * torch.outer(facts.values[0], facts.keys[3]))
+    missed = fw.verify(towards_0, facts).missed
+    assert {m.answered for m in missed if m.key == "key 3"} == {"value 0"}
+    nothing = fw.LinearMemory.from_weight(torch.full((3, 3), torch.nan, dtype=torch.float64))
+    assert {m.answered for m in fw.verify(nothing, facts).missed} == {"NaN"}
