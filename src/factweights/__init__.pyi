@@ -109,7 +109,13 @@ from .export import (
     explain as explain,
 )
 from .export import (
+    plan_compiled as plan_compiled,
+)
+from .export import (
     recall_compiled as recall_compiled,
+)
+from .export import (
+    recall_many as recall_many,
 )
 from .export import (
     to_onnx as to_onnx,

@@ -1,14 +1,27 @@
 """``factweights recall``."""
 
 from pathlib import Path
+from typing import Annotated, Any
 
-from factweights.cli.options import Json
+from cyclopts import Parameter
+
+from factweights.cli.options import Flag, Json
 from factweights.cli.output import say
 from factweights.show import shown
 
 
-def recall(folder: Path, subject: str, relation: str, /, *, top: int = 5, json: Json = False) -> None:
-    """Ask a stored memory or a compiled model one question, by one pass through its weights.
+def recall(
+    folder: Path,
+    subject: str | None = None,
+    relation: str | None = None,
+    /,
+    *,
+    top: int = 5,
+    questions: Annotated[Path | None, Parameter(name="--from")] = None,
+    ignore_case: Flag = False,
+    json: Json = False,
+) -> None:
+    """Ask a stored memory or a compiled model one question, or many from a file.
 
     Example: `factweights recall countries France capital`
 
@@ -17,17 +30,42 @@ def recall(folder: Path, subject: str, relation: str, /, *, top: int = 5, json: 
         subject: As in the table.
         relation: As in the table.
         top: How many answers to rank.
+        questions: A table with columns subject and relation to ask instead; its answers are not looked at.
+        ignore_case: Take the stored name that differs in upper and lower case alone.
     """
-    from factweights.bundle import Bundle
+    from factweights.errors import SettingError
+
+    if questions is not None:
+        if subject is not None:
+            raise SettingError("give either a subject and a relation or --from FILE, not both")
+        _many(folder, questions, top, ignore_case, json)
+        return
+    if subject is None or relation is None:
+        raise SettingError("give a subject and a relation, or --from FILE with many of them")
+    _one(folder, subject, relation, top, ignore_case, json)
+
+
+def _many(folder: Path, questions: Path, top: int, ignore_case: bool, json: bool) -> None:
+    from factweights.cli.output import print_json, print_table
+    from factweights.cli.progress import shown_progress
+    from factweights.export import recall_many
+    from factweights.facts.questions import read_questions
+
+    pairs = read_questions(questions)
+    with shown_progress() as on_progress:
+        found = recall_many(folder, pairs, top=top, ignore_case=ignore_case, on_progress=on_progress)
+    if json:
+        print_json(found.to_dict())
+        return
+    rows = [[a.subject, a.relation, a.answer, f"{a.margin:.3g}"] for a in found.answers]
+    print_table(["subject", "relation", "answer", "margin"], rows)
+    say(found)
+
+
+def _one(folder: Path, subject: str, relation: str, top: int, ignore_case: bool, json: bool) -> None:
     from factweights.cli.output import print_json
-    from factweights.export.folder import is_compiled
 
-    if is_compiled(folder):
-        from factweights.export import recall_compiled
-
-        found = recall_compiled(folder, subject, relation, top)
-    else:
-        found = Bundle.load_one(folder, subject, relation).recall(subject, relation, top)
+    found = _asked(folder, subject, relation, top, ignore_case)
     if json:
         print_json(found.to_dict())
         return
@@ -39,3 +77,19 @@ def recall(folder: Path, subject: str, relation: str, /, *, top: int = 5, json: 
     say(f"margin {found.margin:.3g}{unit}" + (f"; behind it {behind}" if behind else ""))
     if found.prompt is not None:
         say(shown(f"asked as {found.prompt!r}"))
+
+
+def _asked(folder: Path, subject: str, relation: str, top: int, ignore_case: bool) -> Any:
+    from factweights.export.folder import is_compiled
+
+    if ignore_case:
+        from factweights.export import recall_many
+
+        return recall_many(folder, [(subject, relation)], top=top, ignore_case=True).answers[0]
+    if is_compiled(folder):
+        from factweights.export import recall_compiled
+
+        return recall_compiled(folder, subject, relation, top)
+    from factweights.bundle import Bundle
+
+    return Bundle.load_one(folder, subject, relation).recall(subject, relation, top)

@@ -137,13 +137,13 @@ def compile_table(
     if unasked:
         on_progress(Progress(0, None, f"{said_of(unasked)}; {templates[-1]!r} is added, for all facts"))
     names = (vocabulary.subjects, vocabulary.relations, vocabulary.answers)
-    layout = layout_for(store, _weight(table, vocabulary, absence), *map(len, names), d=d)
+    layout = layout_for(store, weight(table, vocabulary, absence), *map(len, names), d=d)
     plan = Plan(table, vocabulary, layout, templates, numbers, context, seed, absence=absence)
     path, certificate, neurons = write(plan, out, width, overwrite=overwrite, on_progress=on_progress)
     return Compiled(path, certificate, layout, neurons, unasked, time.perf_counter() - begun)
 
 
-def _weight(table: FactTable, vocabulary: Vocabulary, absence: bool) -> int:
+def weight(table: FactTable, vocabulary: Vocabulary, absence: bool) -> int:
     """Facts, and as many more as the absence of others weighs."""
     if not absence:
         return len(table)

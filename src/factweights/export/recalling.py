@@ -8,7 +8,7 @@ from factweights.bundle import Recalled
 from factweights.errors import FactsError, SettingError, some
 from factweights.export.asking import asked_as, complete, expected_of, still_suited
 from factweights.export.checking import ModelCertificate, check_model
-from factweights.export.opening import open_compiled
+from factweights.export.opening import Opened, open_compiled
 from factweights.facts import FactTable
 from factweights.facts.cells import text
 from factweights.facts.rows import raise_unknown
@@ -34,9 +34,14 @@ def recall_compiled(path: str | Path, subject: str, relation: str, top: int = 5)
         SettingError: a ``top`` below 1.
         FileFormatError: not a folder of ``compile``; TamperedError: a file is not the one that was saved.
     """
+    return asked_of(open_compiled(path), subject, relation, top)
+
+
+@torch.no_grad()
+def asked_of(opened: Opened, subject: str, relation: str, top: int = 5) -> Recalled:
+    """The same of a model that is open; see :func:`recall_compiled`."""
     if top < 1:
         raise SettingError(f"top is how many answers to rank, at least 1; got {top}")
-    opened = open_compiled(path)
     settings, pair = opened.settings, (text(subject), text(relation))
     expected = expected_of(settings, opened.table, *pair)
     said, ids = asked_as(opened.tokenizer, settings, *pair)

@@ -8,6 +8,7 @@ from factweights.facts.decoding import decode
 from factweights.facts.delimited import delimited_sheet
 from factweights.facts.records import json_sheet
 from factweights.facts.sheet import Sheet, records_sheet
+from factweights.facts.spreadsheets import spreadsheet_sheet
 
 __all__ = ["JSON_LINES", "PARQUET", "Sheet", "frame_sheet", "read_sheet", "records_sheet"]
 
@@ -15,11 +16,12 @@ DELIMITED = (".csv", ".tsv", ".tab", ".txt", ".psv")
 JSON_LINES = (".jsonl", ".ndjson")
 JSON = (".json", ".srj")
 PARQUET = (".parquet", ".pq")
-SUFFIXES = (*DELIMITED, *JSON_LINES, *JSON, *PARQUET)
+EXCEL = (".xlsx", ".xlsm")
+SUFFIXES = (*DELIMITED, *JSON_LINES, *JSON, *PARQUET, *EXCEL)
 
 
 def read_sheet(path: str | Path, encoding: str | None = None, *, header: bool = True) -> Sheet:
-    """Open a CSV, TSV, JSON, JSON Lines or Parquet file; the suffix says which it is.
+    """Open a CSV, TSV, JSON, JSON Lines, Parquet or Excel file; the suffix says which it is.
 
     Args:
         path: the file.
@@ -30,7 +32,7 @@ def read_sheet(path: str | Path, encoding: str | None = None, *, header: bool = 
         FileNotFoundError: no such file.
         FileFormatError: foreign, truncated or undecodable contents.
         SettingError: an unknown encoding, a file of names and values without a header.
-        MissingExtraError: Parquet without pyarrow.
+        MissingExtraError: Parquet without pyarrow, Excel without openpyxl.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -43,6 +45,8 @@ def read_sheet(path: str | Path, encoding: str | None = None, *, header: bool = 
             f"{path}: tables are read from {', '.join(SUFFIXES)}, not from {suffix or 'no suffix'!r}; "
             "convert it"
         )
+    if suffix in EXCEL:
+        return spreadsheet_sheet(path, header=header)
     if suffix in PARQUET:
         sheet = parquet_sheet(path)
     else:
