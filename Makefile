@@ -54,5 +54,5 @@ gpu: .venv/.ready ## on a machine with a GPU: tests marked gpu and the benchmark
 	timeout 420 $(BIN)/python scripts/gpu_capacity_lm.py
 
 clean: ## remove caches, build products and demo output; leave .venv and runs
-	rm -rf demo-out smoke-out site build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache .benchmarks
+	rm -rf demo-out smoke-out site .cache build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache .benchmarks
 	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
