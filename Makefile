@@ -22,6 +22,7 @@ demo: .venv/.ready ## store the example table, recall and verify it, redraw one 
 	$(BIN)/factweights recall demo-out/countries France capital
 	$(BIN)/factweights verify demo-out/countries
 	$(BIN)/factweights reproduce fig1-left --scale smoke --out demo-out/fig1-left
+	@echo 'Look at demo-out/fig1-left/fig1-left.png. Next: .venv/bin/factweights plan YOUR_TABLE.csv, or .venv/bin/factweights alone.'
 
 test: .venv/.ready ## run the tests on two workers
 	$(BIN)/pytest -n 2

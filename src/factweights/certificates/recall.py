@@ -20,7 +20,7 @@ from factweights.domains import Norms, Ranks, Seed, checked
 from factweights.facts import Associations
 from factweights.memories import Memory
 
-LISTED_MISSES = 100
+LISTED_MISSES = 100  # missed facts that a certificate names; all are counted
 
 
 @checked

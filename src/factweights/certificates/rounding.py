@@ -28,9 +28,9 @@ from torch import Tensor
 from factweights.memories import GatedMemory, LinearMemory, LowRankMemory, Memory, MLPMemory
 from factweights.memories.activations import activate
 
-ULPS = 8
+ULPS = 8  # in the last place, of exponentials and error functions: taken as given, see above
 SLACK = 1 + 1e-6  # the bounds are float64 sums of non-negative terms, right to far better than this
-UNIT64 = 2.0**-53
+UNIT64 = 2.0**-53  # unit roundoff of float64
 FEWER_BITS = {"highest": 2.0**-24, "high": 2.0**-11, "medium": 2.0**-8}  # TF32, bfloat16
 SLOPE = {"identity": 1.0, "relu": 1.0, "gelu": 1.13, "silu": 1.1}  # the largest |σ'|
 

@@ -19,7 +19,7 @@ from factweights.dynamics.population import Array, Population
 TOLERANCE = (
     1e-9  # derivatives that differ by less, relative to the largest, are the same sum in another order
 )
-CONFIRMED = 2
+CONFIRMED = 2  # rounds in a row that must split no class
 
 
 @final

@@ -40,9 +40,9 @@ from factweights.export.names import BOS, EOS, UNK, Vocabulary
 from factweights.memories import GatedMemory
 
 SHARPNESS = 40.0  # β: score of a marked token over others; <s> has half of it
-EPS = 1e-6
+EPS = 1e-6  # of RMSNorm, as Llama's configuration has it
 CLEAR = 6.0  # nats by which the narrowest fact should win, as far as STEEPEST allows
-STEEPEST = 2000.0
+STEEPEST = 2000.0  # of an answer's row; floors are a multiple of it, and float16 ends at 65,504
 STRETCH = 2.0  # length of the median output, in amplitudes
 
 State = dict[str, Tensor]

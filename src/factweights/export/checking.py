@@ -26,7 +26,7 @@ from factweights.show import Shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LISTED = 100
+LISTED = 100  # missed facts that a certificate names; all are counted
 GROUPS = {"embed_tokens": "embeddings", "self_attn": "attention", "mlp": "mlp", "lm_head": "output"}
 
 

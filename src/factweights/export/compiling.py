@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-CONTEXT = 512
+CONTEXT = 512  # tokens, if nothing is asked
 TRIES, WIDER = 4, 1.4
 NARROW = 8  # a smallest width leaves that much less margin
 

@@ -19,7 +19,7 @@ from factweights.show import Shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEURONS = 8
+NEURONS = 8  # named in an explanation, as many as a panel shows
 PARTS = ("embedding", "attention", "mlp")
 
 

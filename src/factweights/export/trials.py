@@ -11,7 +11,7 @@ from factweights.export.names import BOS, EOS, UNK, Prompts, Vocabulary
 from factweights.facts import FactTable
 from factweights.progress import OnProgress
 
-NOISY_PROMPTS = 64
+NOISY_PROMPTS = 64  # facts asked among noise: a spot check, the claim is proved
 UNSTORED = 512  # pairs without a fact that are asked where their absence is not stored
 MOST = 1 << 18  # and where it is
 

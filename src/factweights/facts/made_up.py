@@ -4,7 +4,7 @@ from factweights.domains import Outputs, PlannedFacts, checked
 from factweights.errors import SettingError
 from factweights.facts.table import FactTable
 
-MOST = 1_000_000
+MOST = 1_000_000  # facts: keys and values of a million take some GB
 
 
 @checked

@@ -28,12 +28,12 @@ from factweights.methods.layers import Layers
 from factweights.methods.lbfgs import Descent
 from factweights.progress import OnProgress, Progress
 
-BLOCK_ELEMENTS = 1 << 22
+BLOCK_ELEMENTS = 1 << 22  # scores held at once: 16 MiB in float32
 LISTED = 16  # competitors taken from each streamed pass
 GROUP, TILE = 128, 2048  # outputs of which one may be listed; rows and columns scored at once
 GATHERED = 1 << 24  # numbers gathered at once in a listed pass
 SHARES = (8, 4, 2, 1)  # one output in so many is sampled
-SAMPLED_RECALL = 0.95
+SAMPLED_RECALL = 0.95  # of a part of the facts, before all of them are asked
 MANY = 1 << 14  # answers from which an evaluation with lists costs a small part of one with all of them
 LISTABLE = (0.9, 0.5)  # exact recall at which lists take over: below that many answers, from there on
 FIRST, GAIN, MOST = 60, 0.9, 2000  # evaluations of a stage at least, then on while the last half of them cut

@@ -18,10 +18,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 BLOCK_ELEMENTS = 1 << 22  # competitors times rows held at once
-SOFTNESS = 1e-3
-TOLERANCE = 1e-6
-MAX_NEWTON = 60
-HALVINGS = 12
+SOFTNESS = 1e-3  # of the smoothed hinge, in units of a margin
+TOLERANCE = 1e-6  # of a gradient, relative to softness and values
+MAX_NEWTON = 60  # steps: a limit for what does not converge
+HALVINGS = 12  # of a Newton step before it is given up
 
 
 @dataclass(frozen=True)

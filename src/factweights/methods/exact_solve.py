@@ -22,7 +22,7 @@ from factweights.progress import OnProgress, Progress
 FLOAT64_SCORES = 1 << 20  # up to this many scores float64 costs next to nothing
 FLOAT32_FLOOR = 3e-5  # ‖G‖ / Σλ at which float32 rounding begins to show
 SETTLED = 3e-4  # ‖G‖ / Σλ at which the facts that push hardest no longer change
-SWAPS = 4
+SWAPS = 4  # times that the facts which push hardest are given up anew
 REPORT_EVERY = 2.0  # seconds
 WIDEN = 10  # evaluations spent at least on a larger margin
 LARGE = 2048  # parameters from which a longer memory pays for itself near the threshold

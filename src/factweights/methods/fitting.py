@@ -32,7 +32,7 @@ RUNGS = ((6, 100), (3, FIRST_TRY))  # starts kept, and evaluations each has had 
 GAIN = 0.9  # of the loss at half as many evaluations: a start above that is carried on no further
 STRIDE = 50  # evaluations between two looks at it
 MOST = 2500  # evaluations of any one start; the last facts may take for ever
-MEMORY = 30
+MEMORY = 30  # pairs that L-BFGS remembers
 NOISY_COPIES = (
     2,
     4,

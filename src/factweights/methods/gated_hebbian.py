@@ -18,7 +18,7 @@ from factweights.methods.draws import normal, streams, typical_length
 from factweights.methods.readout import raw_readout, ridge_readout
 from factweights.progress import OnProgress
 
-TOLERANCE = 1e-10
+TOLERANCE = 1e-10  # relative residual of the conjugate gradients, of float64
 
 
 @final

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-ARMIJO = 1e-4
-WOLFE = 0.9
-MAX_LINE_SEARCH = 20
+ARMIJO = 1e-4  # sufficient decrease, the customary value
+WOLFE = 0.9  # curvature, the customary value for quasi-Newton steps
+MAX_LINE_SEARCH = 20  # evaluations; 2^-20 of a step is none
 
 Evaluate = Callable[[Tensor], tuple[float, Tensor, bool]]
 """x ↦ (loss, gradient, whether x decides the question)."""

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from factweights.facts import Associations
 
-RANK_TOLERANCE = 1e-10
-START_SCORE = 1.5
+RANK_TOLERANCE = 1e-10  # of the largest eigenvalue: below, a direction is rounding
+START_SCORE = 1.5  # mean score of right answers at the start, above the hinge's goal of 1
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from factweights.planning.pace import Problem, evaluation_seconds
 from factweights.show import Shown, duration
 
 WIDE = 4  # m/d where d is free, as in most transformers
-HEADS = 8
+HEADS = 8  # of the transformers that the constants were measured on
 FEW_ANSWERS = 4  # times as many evaluations where there are at most 2 d answers
 MOST_FACTS, MOST_D = 10**6, 2**15  # beyond these nothing was ever stored
-FLOAT_BITS = 32
+FLOAT_BITS = 32  # of a float32 parameter
 
 
 @dataclass(frozen=True)

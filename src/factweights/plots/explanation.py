@@ -12,7 +12,7 @@ from factweights.show import shown
 
 SHOWN = 18  # characters of a name
 PARTS = {"embedding": GREY, "attention": ORANGE, "mlp": BLUE}
-MOST_TOKENS = 14
+MOST_TOKENS = 14  # that fit beside each other on one panel
 
 
 def draw_explanation(found: Mapping[str, Any], path: str | Path | None = None) -> Figure:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from factweights.plots.style import BLUE, GREY, ORANGE, kept, new_row
 
-MOST_TOKENS = 16
+MOST_TOKENS = 16  # that fit below each other on one panel
 SHOWN = 26  # characters of a name
 
 

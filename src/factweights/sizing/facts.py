@@ -16,7 +16,7 @@ from factweights.searching import threshold
 from factweights.sizing.probing import probe, seed_list
 from factweights.sizing.results import Capacity, Probe, Run
 
-UNDECIDED_STEPS = 6
+UNDECIDED_STEPS = 6  # half per cents that a search goes past sizes it cannot decide
 HEAD_START = 1.03  # certified capacities lie 3 to 5 % above the law (lab log): start the search there
 
 

@@ -22,7 +22,7 @@ from factweights.sizing.results import Probe, Smallest, Width, WidthRun
 Setting = Callable[[int], tuple[Method, Associations]]
 """A size ↦ the method and the facts with which to try it."""
 
-CEILING = 64
+CEILING = 64  # times the law: further up something else is wrong
 MOST_OVER_GUESS = 128  # one-pass closed forms need several times ln N more than N/d
 
 

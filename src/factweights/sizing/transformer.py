@@ -10,9 +10,9 @@ from factweights.methods.recall import RecallMethod, RecallSolution
 from factweights.progress import OnProgress, Progress, silent
 from factweights.searching import threshold
 
-TOLERANCE = 0.04
-DRAWS = 8
-MOST = 4096
+TOLERANCE = 0.04  # relative width at which a search ends
+DRAWS = 8  # prompts of each fact that recall is measured on
+MOST = 4096  # neurons: beyond it another shape is the better question
 
 
 @checked

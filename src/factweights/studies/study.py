@@ -18,7 +18,7 @@ from factweights.studies.measuring import FUNCTIONS
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_CELLS = 1_000_000
+MOST_CELLS = 1_000_000  # of one study, see below
 
 Result = dict[str, Any]  # what a cell returned, as its file has it
 Data = Mapping[str, Any]  # what a study gathered, as its file has it

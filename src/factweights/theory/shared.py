@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from factweights.errors import SettingError
 from factweights.theory.linear import by_degrees
 
-PASSES = 3
+PASSES = 3  # of N inside its own logarithm, which hardly depends on it
 
 
 def shared_delta(values: ArrayLike, *, samples: int = 1000, seed: int = 0) -> tuple[float, float]:

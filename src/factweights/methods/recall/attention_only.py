@@ -12,7 +12,7 @@ from factweights.methods.recall.base import RecallMethod
 from factweights.methods.recall.constructions import MOST, SHARPNESS, Built, Plan, build, smallest
 from factweights.progress import OnProgress, silent
 
-USUAL_HEAD_DIM = 4
+USUAL_HEAD_DIM = 4  # if nothing is asked
 RAW_D = 20  # d over max(R, D) at which raw sums begin to work
 OPTIMISED_D = 1.6  # d over the harmonic mean of S and R at which optimised lookups do
 

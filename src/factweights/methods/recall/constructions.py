@@ -21,8 +21,8 @@ from factweights.progress import OnProgress, silent
 from factweights.searching import threshold
 
 SHARPNESS = 25.0  # β: e^{−0.9 β} times 29 noise tokens is 5e-9
-SIZE_TOLERANCE = 0.04
-MOST = 4096
+SIZE_TOLERANCE = 0.04  # relative width at which a search ends
+MOST = 4096  # of any size that is searched
 
 
 @dataclass(frozen=True)

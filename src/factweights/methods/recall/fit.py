@@ -23,7 +23,7 @@ from factweights.methods.recall.selectors import Selectors
 from factweights.progress import OnProgress, silent
 
 BLUNT = 6.0  # sharpness to begin with where groups cannot be told apart: gradients must still reach them
-TEST_DRAWS = 4
+TEST_DRAWS = 4  # prompts of each fact between stages; the last word is the certificate's
 FEW_TRIES = 3  # groupings tried for each number of copying heads below all of them
 
 

@@ -29,8 +29,8 @@ from factweights.methods.hinge import Hinge
 from factweights.methods.lbfgs import Descent
 from factweights.progress import OnProgress, Progress, silent
 
-REPORT_EVERY = 100
-PAIRS = 30
+REPORT_EVERY = 100  # evaluations
+PAIRS = 30  # that L-BFGS remembers
 RESERVE = 0.1  # of the hinge's margin 1
 START = 1.0  # norm of a lookup at the start, against unembeddings of norm about 1
 

@@ -22,7 +22,7 @@ from factweights.progress import OnProgress, Progress, silent
 
 DRAWS = (2, 2, 4)  # prompts of each fact, from redraw to redraw; the last one stays
 PER_DRAW = 60  # evaluations on one draw
-PAIRS = 30
+PAIRS = 30  # that L-BFGS remembers
 PATIENCE = 4  # rounds before the pace of as many is trusted
 HIGHEST = 60.0  # scores this far above EOS are cut off
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from factweights.methods.lbfgs import Descent
 
-RIDGE = 1e-4
+RIDGE = 1e-4  # keeps queries finite where the margins leave them free; far below the hinge's weight
 BAND = 1.5  # scores of the group stay below this, so that no sharpness overflows
 ENOUGH = 0.9  # of the margin 1 that was asked for
 CLEAN = 0.5  # and what is enough, with sharpness, to take attention off noise
-EVALUATIONS = 600
+EVALUATIONS = 600  # of a problem with a few hundred unknowns: a limit, not a goal
 ROUNDS = 10  # of assigning tokens to groups and moving the groups' centres
 
 

@@ -18,8 +18,8 @@ STOPS = (".", "newline", "eos", "none")
 BLOCK = 256  # tokens whose directions are found at once
 RIVALS = 96  # tokens that a direction is bent away from
 ROUNDS = 3  # times the rivals are looked up anew
-STEPS = 60
-LISTED = 5
+STEPS = 60  # of the search for a direction; chosen, not tuned
+LISTED = 5  # tokens in an error
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from factweights.show import Shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NEURONS = 8
+NEURONS = 8  # named in an explanation, as many as a panel shows
 AWAKE = 1e-3  # of the strongest neuron of its kind
 
 

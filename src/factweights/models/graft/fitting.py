@@ -28,10 +28,10 @@ TOKENS = 2048  # of one batch
 PLENTY = 10.0  # how much louder words are than states, in standard deviations
 STATE_DECAY, DUE_DECAY = 0.1, 0.03  # weight of Σ w²
 THRESHOLD, DUE_THRESHOLD, OTHER_THRESHOLD = -0.2, -0.3, 0.6  # of a margin of 1 on both sides
-LIKELY = -0.8
+LIKELY = -0.8  # score of an answer being due from which a position takes part in the fit of relations
 SPARE = 0.2  # by which a fact's own prompt shall be above the thresholds
 AGAIN, TIMES = 6, 3  # rounds in which such prompts are added to the fit; each counts TIMES^round
-SOFT = 0.1
+SOFT = 0.1  # half-width of the step between silence and firing, in units
 ROUNDS = 150  # of L-BFGS
 NAMED = 10  # tokens behind a relation's name within which running text may ask for it
 

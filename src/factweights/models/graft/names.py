@@ -12,7 +12,7 @@ from factweights.models.graft.architecture import NotGraftableError
 
 BEFORE = ("", " ", "the ", "\n", '"', "(", "of ", ": ")  # what may stand before a name
 AFTER = ("", "'s", ",", ".", "?", " is", "\n", ":", '"', ")")  # and behind it
-LISTED = 5
+LISTED = 5  # pairs of names in an error
 
 Spelling = tuple[int, ...]
 

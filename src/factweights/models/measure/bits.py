@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FOLDS = 10
-DRAWS = 2000
-LEVEL = 0.95
+FOLDS = 10  # of the cross-fitted calibration, see docs/measure.md
+DRAWS = 2000  # of the bootstrap over subjects
+LEVEL = 0.95  # of all intervals
 _STEPS = 60  # bisections of λ
 
 

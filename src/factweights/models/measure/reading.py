@@ -20,7 +20,7 @@ from factweights.models.measure.bits import (
 )
 from factweights.models.measure.results import Measured
 
-PERMUTATIONS = 5
+PERMUTATIONS = 5  # of subjects, for the control
 NATS = math.log(2)
 
 

@@ -19,7 +19,7 @@ from factweights.models.measure.trie import Trie
 from factweights.models.seam import LanguageModel, fork, in_batches
 from factweights.progress import OnProgress, silent
 
-TOLERANCE = 1e-6
+TOLERANCE = 1e-6  # nats, see score
 TOKENS = 4096  # read at once
 LOGITS = 1 << 24  # held at once
 KEPT = 1 << 28  # bytes of keys and values that the prompts of one batch may take when each is continued

@@ -23,7 +23,7 @@ PHRASES = (
     "collects",
     "is afraid of",
 )
-BEGIN = 0
+BEGIN = 0  # the token that begins every line
 
 
 @dataclass(frozen=True)

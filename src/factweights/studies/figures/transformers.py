@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 SIZES = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181)  # 2^3, 2^3.5, …, 2^7.5 rounded, as in the paper
 SHARES = (0.25, 0.5, 1.0, 2.0, 4.0)  # H d_h / d and m / d, as in the paper
-HEADS = 8
+HEADS = 8  # as in the paper's figures
 GUIDE = 0.15  # facts for each parameter, the paper's guide
 ROUNDED = 1.5  # d_h and m are whole: off by this factor or more from what was asked, a point is left out
 

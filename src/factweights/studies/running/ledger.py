@@ -27,7 +27,7 @@ from factweights.studies.running.kept import Kept
 from factweights.studies.study import Cell, Study, canonical_hash
 
 LEDGER, LOCK = "ledger.sqlite", "ledger.lock"
-FORMAT = 1
+FORMAT = 1  # raised when a column changes its meaning
 PATIENCE = 3600.0  # seconds to wait for whoever reads the ledger
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS studies (
