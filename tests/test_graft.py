@@ -26,7 +26,6 @@ from factweights.models.graft import (
     verify_grafted,
 )
 from factweights.models.graft.prompts import ASIDE, FRAMES, NARRATIVE, PROSE, REQUESTS, STORIES
-from factweights.plots.grafted import draw_grafted
 from small_models import tokenizer
 
 FACTS = (
@@ -190,7 +189,8 @@ def test_explain_says_which_name_relation_and_neuron(llama: Any, tmp_path: Path)
     assert found.neurons[0]["answer"] == "Port of Spain"
     assert found.due > 0
     json.dumps(found.to_dict())
-    assert draw_grafted(found.to_dict(), tmp_path / "picture.png").stat().st_size > 1000
+    found.plot(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 1000
 
 
 def test_a_name_within_another_word_says_nothing(llama: Any) -> None:

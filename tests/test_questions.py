@@ -81,8 +81,7 @@ def test_questions_without_their_columns_are_refused(tmp_path):
         recall_many(tmp_path, [])
 
 
-@pytest.mark.parametrize("store", ["mlp", "attention"])
-@pytest.mark.parametrize("absence", [True, False])
+@pytest.mark.parametrize(("store", "absence"), [("mlp", True), ("attention", False)])
 def test_a_planned_checkpoint_has_the_parameters_that_it_gets(store, absence, tmp_path):
     planned = plan_compiled(TABLE, store=store, absence=absence)
     made = fw.compile_table(TABLE, tmp_path / "m", store=store, absence=absence)
@@ -151,3 +150,21 @@ def test_what_is_no_workbook_with_one_table_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     with pytest.raises(MissingExtraError):
         fw.FactTable.read(good)
+
+
+# -- results draw themselves -------------------------------------------------------------------------------
+
+
+def test_results_are_tables_and_pictures(tmp_path):
+    facts = fw.Associations.spherical(n=20, d=8, seed=0)
+    found = [
+        fw.capacity(fw.Hebbian(), d=8, seeds=2),
+        fw.smallest_d(TABLE.to_associations, recall=0.5),
+        fw.verify(fw.Hebbian().store(facts), facts, top_k=[2], noise=[0.1]),
+        fw.gradient_flow(fw.RecallTask.structured(4, 2, 2, noise=2), init=1e-2),
+    ]
+    for i, result in enumerate(found):
+        figure = result.plot(tmp_path / f"{i}.png")
+        assert (tmp_path / f"{i}.png").stat().st_size > 1000
+        assert figure._repr_png_().startswith(b"\x89PNG")
+        assert len(result.to_pandas()) > 0
