@@ -243,7 +243,7 @@ def test_very_long_names_are_names(tmp_path):
 
 
 def test_a_width_that_falls_short_is_widened_and_leaves_nothing_behind(tmp_path, monkeypatch):
-    monkeypatch.setattr("factweights.export.stores.comfortable_width", lambda *_: 4)
+    monkeypatch.setattr("factweights.export.mlp_store.comfortable_width", lambda *_: 4)
     heard = []
     found = fw.compile_table(grid(60, 4, 30), tmp_path / "out", on_progress=heard.append)
     assert found.width > 4

@@ -90,3 +90,25 @@ def test_a_product_of_two_adds_both_errors_and_their_product():
 def test_what_may_overflow_has_no_bound():
     at = Bounded(torch.tensor([[3e38, 3e38]]).double(), torch.zeros(1, 2).double())
     assert math.isinf(float(product(at, torch.ones(1, 2), Arithmetic.of(torch.float32)).e))
+
+
+@pytest.mark.parametrize(("precision", "digits"), [("highest", 24), ("high", 11), ("medium", 8)])
+def test_products_of_fewer_bits_have_their_own_roundoff(precision, digits):
+    """float32 has 24 significant digits, TF32 has 11 and bfloat16 has 8, the leading one counted."""
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision(precision)
+        assert Arithmetic.of(torch.float32).u == 2.0**-digits
+        assert Arithmetic.of(torch.float64).u == 2.0**-53
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_numbers_below_the_smallest_normal_are_counted():
+    flushing = Arithmetic(2.0**-60, 1.0, 1e300)  # everything below 1 may become 0
+    x = torch.tensor([[0.5, 3.0]], dtype=torch.float64)
+    at = Bounded(x, torch.zeros_like(x))
+    assert (product(at, torch.ones(1, 2), flushing).e >= 2).all()
+    assert (activated(at, "silu", (), flushing).e >= 1).all()
+    assert (activated(at, "hermite", [0.0, 1.0], flushing).e >= 2 * (1 + x)).all()
+    assert (times(at, at, flushing).e >= 1).all()

@@ -80,16 +80,11 @@ def _one(folder: Path, subject: str, relation: str, top: int, ignore_case: bool,
 
 
 def _asked(folder: Path, subject: str, relation: str, top: int, ignore_case: bool) -> Any:
+    from factweights.bundle import Bundle
     from factweights.export.folder import is_compiled
 
-    if ignore_case:
+    if ignore_case or is_compiled(folder):
         from factweights.export import recall_many
 
-        return recall_many(folder, [(subject, relation)], top=top, ignore_case=True).answers[0]
-    if is_compiled(folder):
-        from factweights.export import recall_compiled
-
-        return recall_compiled(folder, subject, relation, top)
-    from factweights.bundle import Bundle
-
-    return Bundle.load_one(folder, subject, relation).recall(subject, relation, top)
+        return recall_many(folder, [(subject, relation)], top=top, ignore_case=ignore_case).answers[0]
+    return Bundle.load_one(folder, subject, relation).recall(subject, relation, top)  # one fact is read

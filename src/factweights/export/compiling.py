@@ -20,10 +20,12 @@ from factweights.export.assembly import Clean
 from factweights.export.checking import ModelCertificate, check_model
 from factweights.export.folder import COMPILED, must_be_writable
 from factweights.export.layout import Layout, Store, layout_for
+from factweights.export.mlp_store import CLOSE
 from factweights.export.names import TEMPLATES, Vocabulary, check_templates, tokenize
 from factweights.export.plans import Plan
 from factweights.export.saving import save_checkpoint, save_knowledge
-from factweights.export.stores import CLOSE, Width, store_of
+from factweights.export.store import Width
+from factweights.export.stores import store_of
 from factweights.export.tasks import Task, task_of
 from factweights.facts import FactTable
 from factweights.folders import whole_folder

@@ -4,10 +4,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from factweights import theory
+from factweights.export.checking import count
 from factweights.export.compiling import weight
-from factweights.export.fitting import comfortable_width
-from factweights.export.layout import Layout, MlpLayout, Store, layout_for
+from factweights.export.layout import Store, layout_for
 from factweights.export.names import TEMPLATES, Vocabulary
+from factweights.export.saving import empty
+from factweights.export.stores import store_of
 from factweights.facts import FactTable
 from factweights.show import Shown
 
@@ -66,15 +68,15 @@ def plan_compiled(
         source: what the command calls the table.
 
     Raises:
-        FactsError, SettingError: as of ``compile_table``.
+        FactsError, SettingError, MissingExtraError: as of ``compile_table``.
     """
     vocabulary = Vocabulary.build(table, TEMPLATES)
     names = (vocabulary.subjects, vocabulary.relations, vocabulary.answers)
     size = weight(table, vocabulary, absence)
     layout = layout_for(store, size, *map(len, names), d=d)
-    width = _width(layout, size, len(vocabulary.answers) + absence)
+    width = store_of(layout).width_for(size, len(vocabulary.answers) + absence)
     bits = theory.bits_of_facts(len(table), max(2, len(vocabulary.answers)))
-    parameters = _parameters(layout, width, len(vocabulary.tokens))
+    parameters = sum(count(empty(layout, vocabulary, width)).values())
     options = "" if store == "mlp" else f" --store {store}"
     return CompiledPlan(
         store=store,
@@ -90,15 +92,3 @@ def plan_compiled(
         bits_per_parameter=bits / parameters,
         command=f"factweights compile {source}{options} --out DIR",
     )
-
-
-def _width(layout: Layout, size: int, outputs: int) -> int:
-    if not isinstance(layout, MlpLayout):
-        return 1
-    return comfortable_width(size, outputs, layout.subject_code + layout.relation_code, layout.answer)
-
-
-def _parameters(layout: Layout, width: int, tokens: int) -> int:
-    d, inner = layout.hidden, layout.heads * layout.head_dim
-    # embeddings and head, attention, MLP, three norms
-    return 2 * tokens * d + 4 * d * inner + 3 * d * width + 3 * d

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +83,14 @@ def recall_many(
         raise FactsError("there is no question; give pairs of subject and relation")
     if is_compiled(path):
         opened = open_compiled(path)
-        known, ask = [(s, r) for s, r, _ in opened.table], lambda s, r: asked_of(opened, s, r, top)
+        known, ask = [(s, r) for s, r, _ in opened.table], partial(asked_of, opened)
     else:
         bundle = Bundle.load(path)
-        known = [pair for pair in bundle.facts.key_names or () if len(pair) == 2]
-        ask = lambda s, r: bundle.recall(s, r, top)  # noqa: E731
+        known, ask = list(bundle.facts.key_names or ()), bundle.recall
     spelling = Spelling(known) if ignore_case else None
     found = []
     for i, pair in enumerate(asked):
-        found.append(ask(*(pair if spelling is None else spelling.of(*pair))))
+        found.append(ask(*(pair if spelling is None else spelling.of(*pair)), top))
         if (i + 1) % EVERY == 0:
             on_progress(Progress(i + 1, len(asked), f"{i + 1:,} questions asked"))
     return Answers(tuple(found))

@@ -42,6 +42,13 @@ def config_of(layout: Layout, vocabulary: Vocabulary, width: int, context: int, 
     )
 
 
+def empty(layout: Layout, vocabulary: Vocabulary, width: int) -> Any:
+    """The model without weights, for what can be said before there are any."""
+    package = real.transformers()
+    with torch.device("meta"):
+        return package.LlamaForCausalLM(config_of(layout, vocabulary, width, 1, torch.float32))
+
+
 def save_checkpoint(plan: Plan, folder: Path, tokenizer: Any, state: State, width: int) -> None:
     """The checkpoint itself."""
     package = real.transformers()

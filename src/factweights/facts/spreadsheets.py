@@ -58,8 +58,6 @@ def _rows(path: Path, sheet: Any) -> list[tuple[int, tuple[Any, ...]]]:
             cells += len(row)
         if cells > CELLS:
             must_be_of_size(str(path), max(len(r) for _, r in kept), len(kept))
-    if kept:
-        must_be_of_size(str(path), max(len(r) for _, r in kept), len(kept))
     return kept
 
 

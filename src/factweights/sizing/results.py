@@ -1,5 +1,6 @@
 """What the searches hand back."""
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,8 +50,32 @@ class Run:
     seconds: float = field(compare=False)
 
 
+class OverSeeds(Shown, ABC):
+    """What was searched for with several seeds, each a run of probes."""
+
+    runs: tuple[Any, ...]
+
+    @abstractmethod
+    def pictured(self) -> tuple[str, str, float | None]:
+        """Title, axis and law of :meth:`plot`."""
+
+    def to_pandas(self) -> Any:
+        """One row per seed (needs the extra [data])."""
+        import pandas as pd
+
+        rows = [{k: v for k, v in asdict(r).items() if k != "probes"} for r in self.runs]
+        return pd.DataFrame(rows)
+
+    def plot(self, path: str | Path | None = None) -> "Figure":
+        """Every probe with its verdict; written to ``path`` too if there is one."""
+        from factweights.plots.results import searched
+
+        title, size, law = self.pictured()
+        return searched(title, size, [asdict(r)["probes"] for r in self.runs], law, path)
+
+
 @dataclass(frozen=True)
-class Capacity(Shown):
+class Capacity(OverSeeds):
     """The largest number of facts at a named recall level, over seeds.
 
     Attributes:
@@ -82,24 +107,9 @@ class Capacity(Shown):
         """Plain numbers and strings, ready for JSON."""
         return asdict(self)
 
-    def to_pandas(self) -> Any:
-        """One row per seed (needs the extra [data])."""
-        import pandas as pd
-
-        rows = [{k: v for k, v in asdict(r).items() if k != "probes"} for r in self.runs]
-        return pd.DataFrame(rows)
-
-    def plot(self, path: str | Path | None = None) -> "Figure":
-        """Every probe with its verdict; written to ``path`` too if there is one."""
-        from factweights.plots.results import searched
-
-        return searched(
-            f"facts that fit, d = {self.d}",
-            "facts",
-            [r["probes"] for r in self.to_dict()["runs"]],
-            self.law,
-            path,
-        )
+    def pictured(self) -> tuple[str, str, float | None]:
+        """Title, axis and law of :meth:`plot`."""
+        return f"facts that fit, d = {self.d}", "facts", self.law
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
@@ -200,7 +210,7 @@ class WidthRun:
 
 
 @dataclass(frozen=True)
-class Width(Shown):
+class Width(OverSeeds):
     """The smallest width that stores a number of random facts at a named recall level, over seeds.
 
     Attributes:
@@ -239,24 +249,9 @@ class Width(Shown):
         """Plain numbers and strings, ready for JSON."""
         return asdict(self)
 
-    def to_pandas(self) -> Any:
-        """One row per seed (needs the extra [data])."""
-        import pandas as pd
-
-        rows = [{k: v for k, v in asdict(r).items() if k != "probes"} for r in self.runs]
-        return pd.DataFrame(rows)
-
-    def plot(self, path: str | Path | None = None) -> "Figure":
-        """Every probe with its verdict; written to ``path`` too if there is one."""
-        from factweights.plots.results import searched
-
-        return searched(
-            f"width for {self.facts:,} facts",
-            "neurons",
-            [r["probes"] for r in self.to_dict()["runs"]],
-            self.law,
-            path,
-        )
+    def pictured(self) -> tuple[str, str, float | None]:
+        """Title, axis and law of :meth:`plot`."""
+        return f"width for {self.facts:,} facts", "neurons", self.law
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""

@@ -17,13 +17,13 @@ from factweights.domains import (
 )
 from factweights.studies.figures.series import (
     MATRIX_COLUMNS,
+    CapacityStudy,
+    Columns,
     Series,
-    capacity_fits,
-    capacity_table,
     over_seeds,
     take,
 )
-from factweights.studies.study import Cell, Data, Fit, Result, Study, Table
+from factweights.studies.study import Cell, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ class SweepMethod(BaseModel):
 
 
 @final
-class CapacitySweep(Study):
+class CapacitySweep(CapacityStudy):
     """Facts that methods store, over d, widths and seeds.
 
     Attributes:
@@ -60,6 +60,9 @@ class CapacitySweep(Study):
     """
 
     name: ClassVar[str] = "capacity-sweep"
+    columns: ClassVar[Columns] = MATRIX_COLUMNS
+    size: ClassVar[str] = "parameters"
+    axis: ClassVar[str] = "d²"
 
     methods: Annotated[tuple[SweepMethod, ...], Entries]
     sizes: Dimensions
@@ -98,21 +101,11 @@ class CapacitySweep(Study):
         }
 
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
-        """Facts over d for each method and ratio."""
-        return [capacity_table(s, MATRIX_COLUMNS, "d²") for s in data["series"]]
-
-    @classmethod
     def draw(cls, data: dict[str, Any]) -> "Figure":
         """Facts against parameters."""
         from factweights.plots import capacity_sweep
 
         return capacity_sweep(data)
-
-    @classmethod
-    def fits(cls, data: Data) -> list[Fit]:
-        """Facts in parameters."""
-        return capacity_fits(data, "parameters")
 
     def _lines(self) -> Iterator[tuple[SweepMethod, float | None]]:
         for m in self.methods:

@@ -7,14 +7,14 @@ from factweights import theory
 from factweights.domains import Dimensions, Entries, PositiveTolerance, SomeSeeds, Title
 from factweights.studies.figures.series import (
     MATRIX_COLUMNS,
+    CapacityStudy,
+    Columns,
     Series,
     at_scale,
-    capacity_fits,
-    capacity_table,
     over_seeds,
     take,
 )
-from factweights.studies.study import Cell, Data, Fit, Result, Study, Table
+from factweights.studies.study import Cell, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ def _adam(largest: int) -> Series:
     return Series(method="paper-adam", recall=0.99, largest=largest, seeds=1, cost=30.0)
 
 
-class Fig1Left(Study):
+class Fig1Left(CapacityStudy):
     """Capacity of linear memories over size, with the laws beside it.
 
     Attributes:
@@ -43,6 +43,9 @@ class Fig1Left(Study):
 
     name: ClassVar[str] = "fig1-left"
     title: ClassVar[str] = "Facts stored by a linear memory of d × d weights"
+    columns: ClassVar[Columns] = MATRIX_COLUMNS
+    size: ClassVar[str] = "parameters"
+    axis: ClassVar[str] = "d²"
 
     scale: Title
     sizes: Dimensions
@@ -86,21 +89,11 @@ class Fig1Left(Study):
         }
 
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
-        """Facts over d for each series."""
-        return [capacity_table(s, MATRIX_COLUMNS, "d²") for s in data["series"]]
-
-    @classmethod
     def draw(cls, data: dict[str, Any]) -> "Figure":
         """Facts against d², with the laws."""
         from factweights.plots import fig1_left
 
         return fig1_left(data)
-
-    @classmethod
-    def fits(cls, data: Data) -> list[Fit]:
-        """Facts in d²."""
-        return capacity_fits(data, "parameters")
 
     def _sizes(self, series: Series) -> list[int]:
         return [d for d in self.sizes if series.largest is None or d <= series.largest]

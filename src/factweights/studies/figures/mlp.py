@@ -9,13 +9,13 @@ from factweights.domains import Count, Counts, Dimensions, Entries, PositiveTole
 from factweights.studies.figures.mlp_series import SERIES, MLPSeries
 from factweights.studies.figures.series import (
     MLP_COLUMNS,
+    CapacityStudy,
+    Columns,
     at_scale,
-    capacity_fits,
-    capacity_table,
     over_seeds,
     take,
 )
-from factweights.studies.study import Cell, Data, Fit, Result, Study, Table
+from factweights.studies.study import Cell, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ RATIOS = (1, 2, 4, 8)  # m/d, as in the paper
 GATED_LOAD = 6.0  # N δ(M) over m·d that fitted gates reach at best: 2 for each of 3 m d parameters
 
 
-class MLPCapacity(Study, ABC):
+class MLPCapacity(CapacityStudy, ABC):
     """Capacity of MLP memories over width and dimension, the paper's guide and the laws beside it.
 
     The horizontal axis is the paper's count m·d. What a memory really has, 2 m d + m scalars or 3 m d, is
@@ -43,6 +43,9 @@ class MLPCapacity(Study, ABC):
 
     title: ClassVar[str]
     outputs: ClassVar[int | None]
+    columns: ClassVar[Columns] = MLP_COLUMNS
+    size: ClassVar[str] = "count"
+    axis: ClassVar[str] = "m·d"
 
     scale: Title
     sizes: Dimensions
@@ -101,21 +104,11 @@ class MLPCapacity(Study, ABC):
         }
 
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
-        """Facts over d and m for each series."""
-        return [capacity_table(s, MLP_COLUMNS, "m·d") for s in data["series"]]
-
-    @classmethod
     def draw(cls, data: dict[str, Any]) -> "Figure":
         """Facts against m·d, with the paper's guide and the laws."""
         from factweights.plots import fig1_right
 
         return fig1_right(data)
-
-    @classmethod
-    def fits(cls, data: Data) -> list[Fit]:
-        """Facts in m·d."""
-        return capacity_fits(data, "count")
 
     def _points(self, series: MLPSeries) -> Iterator[tuple[int, int]]:
         for d in self.sizes:

@@ -2,9 +2,10 @@
 
 import dataclasses
 import statistics
+from abc import ABC
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
@@ -12,7 +13,7 @@ from factweights.domains import Count, Dimension, Positive, Share
 from factweights.errors import UnknownNameError
 from factweights.show import number, percent, with_interval
 from factweights.studies.statistics import against_law, power_law
-from factweights.studies.study import Data, Fit, Result, Table
+from factweights.studies.study import Data, Fit, Result, Study, Table
 
 Spec = TypeVar("Spec")
 
@@ -123,17 +124,41 @@ def table(title: str, columns: Columns, rows: Sequence[Data], *notes: str) -> Ta
     return Table(title, tuple(columns), shown, notes)
 
 
-def capacity_table(series: Data, columns: Columns, size: str) -> Table:
-    """The points of a series, what of them is proved, and how facts grow in ``size``."""
+class CapacityStudy(Study, ABC):
+    """Facts over sizes, a series for each method: what such figures tell and fit alike.
+
+    Attributes:
+        columns: of the table of a series.
+        size: what facts grow with, a key of the points.
+        axis: what people call it.
+    """
+
+    columns: ClassVar[Columns]
+    size: ClassVar[str]
+    axis: ClassVar[str]
+
+    @classmethod
+    def tables(cls, data: Data) -> list[Table]:
+        """The points of each series."""
+        return [_capacity_table(s, cls.columns, cls.axis) for s in data["series"]]
+
+    @classmethod
+    def fits(cls, data: Data) -> list[Fit]:
+        """Facts in :attr:`size`."""
+        return _capacity_fits(data, cls.size)
+
+
+def _capacity_table(series: Data, columns: Columns, axis: str) -> Table:
+    """The points of a series, what of them is proved, and how facts grow."""
     proved = {run["proved"] for p in series["points"] for run in p["runs"]}
     sides = proved.pop() if len(proved) == 1 else "both sides or the lower"
     notes = ()
     if e := series["exponent"]:
-        notes = (f"  facts grow as ({size})^{e['value']:.3f}{between('seeds', e['interval'])}",)
+        notes = (f"  facts grow as ({axis})^{e['value']:.3f}{between('seeds', e['interval'])}",)
     return table(f"{series['label']}, proved on {sides}", columns, series["points"], *notes)
 
 
-def capacity_fits(data: Data, size: str) -> list[Fit]:
+def _capacity_fits(data: Data, size: str) -> list[Fit]:
     """For every series: exponent and constant in ``size``, and how it lies to what is predicted."""
     found = []
     for series in data["series"]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
 from factweights.domains import (
     Dimensions,
@@ -26,25 +26,25 @@ from factweights.domains import (
 from factweights.studies.figures.recall_series import RECALL, RecallSeries, adam, fitted
 from factweights.studies.figures.series import (
     TRANSFORMER_COLUMNS,
+    CapacityStudy,
+    Columns,
     at_scale,
     between,
-    capacity_fits,
     over_seeds,
     table,
     take,
 )
+from factweights.studies.figures.transformer_shapes import HEADS, Shape
 from factweights.studies.measuring.families import ANSWERS, Family, facts_at, size_for_bits, task_sizes
 from factweights.studies.statistics import power_law, straight_line
-from factweights.studies.study import Cell, Data, Fit, Result, Study, Table
+from factweights.studies.study import Cell, Data, Result, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZES = (8, 11, 16, 23, 32, 45, 64, 91, 128, 181)  # 2^3, 2^3.5, …, 2^7.5 rounded, as in the paper
 SHARES = (0.25, 0.5, 1.0, 2.0, 4.0)  # H d_h / d and m / d, as in the paper
-HEADS = 8  # as in the paper's figures
 GUIDE = 0.15  # facts for each parameter, the paper's guide
-ROUNDED = 1.5  # d_h and m are whole: off by this factor or more from what was asked, a point is left out
 
 Pair = tuple[Ratio, Ratio]
 # One pair for each of the nine quotients of H d_h and m, with little attention where both are large.
@@ -64,55 +64,7 @@ NINE: tuple[Pair, ...] = (
 Extent = tuple[tuple[int, ...], tuple[Pair, ...], int]  # sizes, pairs and seeds of a scale
 
 
-class Shape(BaseModel):
-    """A transformer with 8 heads.
-
-    Attributes:
-        d, head_dim, width: d, d_h and m.
-        attention, mlp: H d_h / d and m / d as they were asked for, before rounding.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    d: int
-    head_dim: int
-    width: int
-    attention: float
-    mlp: float
-
-    @classmethod
-    def of(cls, d: int, attention: float, mlp: float) -> "Shape | None":
-        """The nearest in whole numbers; None where that is too far away."""
-        asked = (attention * d / HEADS, mlp * d)
-        head_dim, width = (round(a) for a in asked)
-        if any(
-            n < 1 or not 1 / ROUNDED < n / a < ROUNDED for n, a in zip((head_dim, width), asked, strict=True)
-        ):
-            return None
-        return cls(d=d, head_dim=head_dim, width=width, attention=attention, mlp=mlp)
-
-    @property
-    def quotient(self) -> float:
-        """H d_h over m, as asked for."""
-        return self.attention / self.mlp
-
-    @property
-    def attention_parameters(self) -> int:
-        """4 H d_h d."""
-        return 4 * HEADS * self.head_dim * self.d
-
-    @property
-    def mlp_parameters(self) -> int:
-        """2 m d, as the paper counts."""
-        return 2 * self.width * self.d
-
-    @property
-    def parameters(self) -> int:
-        """Both."""
-        return self.attention_parameters + self.mlp_parameters
-
-
-class RecallCapacity(Study, ABC):
+class RecallCapacity(CapacityStudy, ABC):
     """The most facts over d, for several shares of attention and MLP.
 
     Attributes:
@@ -132,6 +84,9 @@ class RecallCapacity(Study, ABC):
 
     title: ClassVar[str]
     family: ClassVar[Family]
+    columns: ClassVar[Columns] = TRANSFORMER_COLUMNS
+    size: ClassVar[str] = "parameters"
+    axis: ClassVar[str] = "parameters"
     smoke: ClassVar[Extent] = SIZES[:3], NINE[3:6], 1
     laptop: ClassVar[Extent] = SIZES[1:7], NINE, 2
 
@@ -224,7 +179,7 @@ class RecallCapacity(Study, ABC):
     @classmethod
     def tables(cls, data: Data) -> list[Table]:
         """Facts over d for each quotient, and the growth of all points together."""
-        each = [table(s["label"], TRANSFORMER_COLUMNS, s["points"], *_growth(s)) for s in data["series"]]
+        each = [table(s["label"], cls.columns, s["points"], *_growth(s)) for s in data["series"]]
         return [*each, *(Table(s["label"], notes=_growth(s)) for s in data["overall"])]
 
     @classmethod
@@ -233,11 +188,6 @@ class RecallCapacity(Study, ABC):
         from factweights.plots import fig4_left
 
         return fig4_left(data)
-
-    @classmethod
-    def fits(cls, data: Data) -> list[Fit]:
-        """Facts in parameters."""
-        return capacity_fits(data, "parameters")
 
     def _shapes(self, series: RecallSeries) -> Iterator[Shape]:
         for (attention, mlp), d in product(self.pairs, self.sizes):

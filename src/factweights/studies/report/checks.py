@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from factweights.studies.report.comparisons import Data, Finding
+from factweights.studies.report.comparisons import Finding
+from factweights.studies.study import Data
 
 Verdict = Literal["holds", "fails", "open", "not shown", "not run"]
 

@@ -1,14 +1,12 @@
 """What the numbers of a study say about a claim: each function reads the data of one figure."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from factweights.studies.figures.transformers import distinct
 from factweights.studies.statistics import against_law, mean_interval, power_law
-
-Data = Mapping[str, Any]
+from factweights.studies.study import Data
 
 
 @dataclass(frozen=True)
