@@ -5,7 +5,7 @@ Nothing here knows what a memory, a model or a study is.
 
 from factweights.folders.checksums import check_files, sha256
 from factweights.folders.files import whole_file
-from factweights.folders.jsons import plain, read_json, write_json
+from factweights.folders.jsons import Json, plain, read_json, write_json
 from factweights.folders.locks import locked
 from factweights.folders.manifests import Kind, Manifest, list_files, read_manifest, sealed
 from factweights.folders.reading import one_version
@@ -14,6 +14,7 @@ from factweights.folders.writing import whole_folder
 from factweights.interrupts import noting, uninterrupted
 
 __all__ = [
+    "Json",
     "Kind",
     "Manifest",
     "check_files",

@@ -14,13 +14,15 @@ LARGEST = 1 << 30  # bytes of a file that is read at once
 _DIGITS = 19  # of an integer of 64 bits
 B = TypeVar("B", bound=BaseModel)
 
+Json = dict[str, Any]  # an object of a JSON file, before anyone has looked at what it holds
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
+
+def write_json(path: Path, value: Json) -> None:
     """Write strict JSON that people can read."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Json:
     """Read a JSON object.
 
     Raises:

@@ -1,5 +1,6 @@
 """Bits that trained language models hold, against their parameters, and memories beside them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ _MARKERS = {"balanced": "o", "attention": "^", "mlp": "s"}
 _BESIDE = {"gated": (style.GREEN, "D"), "compiled": (style.PURPLE, "P")}
 
 
-def capacity_lm(data: dict[str, Any]) -> Figure:
+def capacity_lm(data: Mapping[str, Any]) -> Figure:
     """Draw the data of :class:`factweights.studies.figures.capacity_lm.CapacityLM`."""
     figure, (left, right) = style.new_row(14, 5.2, 2)
     handles = [_series(left, s) for s in data["series"]] + [_beside(left, b) for b in data["beside"]]
@@ -54,7 +55,7 @@ def _beside(axes: Axes, b: dict[str, Any]) -> Line2D:
     return axes.plot(x, y, color=colour, marker=marker, linestyle=":", linewidth=0.8, label=b["label"])[0]
 
 
-def _lines(axes: Axes, data: dict[str, Any]) -> None:
+def _lines(axes: Axes, data: Mapping[str, Any]) -> None:
     points = [p for s in [*data["series"], *data["beside"]] for p in s["points"]]
     if not points:
         return
@@ -66,7 +67,7 @@ def _lines(axes: Axes, data: dict[str, Any]) -> None:
                       xytext=(-4, 5), textcoords="offset points", ha="right", fontsize=8.5)  # fmt: skip
 
 
-def _shares(axes: Axes, data: dict[str, Any]) -> None:
+def _shares(axes: Axes, data: Mapping[str, Any]) -> None:
     """Bits per parameter of the largest model of each series, as trained and rounded to 8 bits."""
     rows = [
         (s["label"], max(s["points"], key=lambda p: p["parameters"])) for s in data["series"] if s["points"]

@@ -1,5 +1,6 @@
 """N against d², log-log."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ _LINES = {
 }
 
 
-def fig1_left(data: dict[str, Any]) -> Figure:
+def fig1_left(data: Mapping[str, Any]) -> Figure:
     """Draw the data of :class:`factweights.studies.figures.linear.Fig1Left`."""
     figure, axes = style.new_figure(10.2, 5.4)
     lines = [_draw_line(axes, line) for line in data["lines"] if line["points"]]
@@ -62,7 +63,7 @@ def _draw_series(axes: Axes, series: dict[str, Any]) -> Line2D:
     )[0]
 
 
-def _name_axes(axes: Axes, data: dict[str, Any]) -> None:
+def _name_axes(axes: Axes, data: Mapping[str, Any]) -> None:
     points = [p for series in data["series"] for p in series["points"]]
     axes.set(xscale="log", xlabel="parameters d²")
     style.count_facts(axes)

@@ -1,5 +1,6 @@
 """N against m·d, log-log: figures 1 right and 6."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ _LINES = {
 }
 
 
-def fig1_right(data: dict[str, Any]) -> Figure:
+def fig1_right(data: Mapping[str, Any]) -> Figure:
     """Draw the data of :class:`factweights.studies.figures.mlp.MLPCapacity`."""
     figure, axes = style.new_figure(10.8, 5.6)
     lines = [_draw_line(axes, line) for line in data["lines"]]
@@ -66,7 +67,7 @@ def _size(ratio: int, exact: bool) -> float:
     return (4.0 if exact else 7.0) + 0.35 * min(ratio, 16)
 
 
-def _name_axes(axes: Axes, data: dict[str, Any]) -> None:
+def _name_axes(axes: Axes, data: Mapping[str, Any]) -> None:
     points = [p for series in data["series"] for p in series["points"]]
     axes.set(xscale="log", xlabel="m·d, the paper's count of parameters")
     style.count_facts(axes)

@@ -1,7 +1,7 @@
 """Facts against parameters of transformers, log-log: figures 4 left, 7, 8 and 9."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib import colormaps
@@ -16,7 +16,7 @@ _MARKERS = ("v", "^", "<", ">", "o", "s", "D", "P", "X")  # from much MLP to muc
 _GUIDE = {"color": style.BLACK, "linestyle": (0, (6, 2)), "linewidth": 1.6}
 
 
-def fig4_left(data: dict[str, Any]) -> Figure:
+def fig4_left(data: Mapping[str, Any]) -> Figure:
     """Draw the data of ``studies.figures.transformers.RecallCapacity`` against all parameters."""
     figure, axes = style.new_figure(11.2, 5.8)
     lines = [_draw_line(axes, line) for line in data["lines"]]
@@ -28,7 +28,7 @@ def fig4_left(data: dict[str, Any]) -> Figure:
     return figure
 
 
-def fig7(data: dict[str, Any]) -> Figure:
+def fig7(data: Mapping[str, Any]) -> Figure:
     """Draw the same data twice: against the parameters of attention and against those of the MLP."""
     figure, panels = style.new_panels(13.6, 5.8, 2)
     named = (
@@ -55,7 +55,7 @@ def _draw_line(axes: Axes, line: dict[str, Any]) -> Line2D:
     return axes.plot(x, y, label=line["label"], zorder=2, **_GUIDE)[0]
 
 
-def _draw_all(axes: Axes, data: dict[str, Any], size: str) -> list[Line2D]:
+def _draw_all(axes: Axes, data: Mapping[str, Any], size: str) -> list[Line2D]:
     quotients = sorted({s["quotient"] for s in data["series"]})
     methods = list(dict.fromkeys(s["method"] for s in data["series"]))
     return [_draw_series(axes, s, quotients, methods, size) for s in data["series"]]
@@ -101,18 +101,18 @@ def _slope(series: dict[str, Any], size: str) -> str:
     return f":  {line['slope']:.2f}  ({low:.2f} to {high:.2f})"
 
 
-def _heading(data: dict[str, Any]) -> str:
+def _heading(data: Mapping[str, Any]) -> str:
     sloped = data["figure"] != "fig7" and any(s["line"] for s in data["series"])
     return "H d_h / m:  slope (95 % interval)" if sloped else "H d_h / m"
 
 
-def _below(data: dict[str, Any]) -> str:
+def _below(data: Mapping[str, Any]) -> str:
     seeds = max((len(p["runs"]) for s in data["series"] for p in s["points"]), default=0)
     many = f"median of up to {seeds} seeds, bar from smallest to largest" if seeds > 1 else "one seed"
     return f"recall ≥ {data['recall']:g} on fresh prompts; 8 heads; {many}"
 
 
-def _name_axes(axes: Axes, data: dict[str, Any], size: str, label: str) -> None:
+def _name_axes(axes: Axes, data: Mapping[str, Any], size: str, label: str) -> None:
     axes.set(xscale="log", xlabel=label)
     counts = [p[size] for s in data["series"] for p in s["points"]] or [1]
     decades = math.log10(max(counts) / min(counts)) * (1 if size == "parameters" else 2)  # a narrow panel

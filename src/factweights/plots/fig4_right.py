@@ -1,6 +1,6 @@
 """Recall as a heat map over attention parameters and MLP parameters, with the boundaries: figure 4 right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from factweights.plots import style
 _OTHERS = ((style.PURPLE, (0, (4, 1.5))), (style.GREEN, (0, (1, 1.2))), (style.SKY, (0, (5, 1, 1, 1))))
 
 
-def fig4_right(data: dict[str, Any]) -> Figure:
+def fig4_right(data: Mapping[str, Any]) -> Figure:
     """Draw the data of ``studies.figures.heads.Fig4Right``: the heat map of its first series.
 
     Boundaries of further series are drawn into the same map.
@@ -42,7 +42,7 @@ def fig4_right(data: dict[str, Any]) -> Figure:
     return figure
 
 
-def _recalls(data: dict[str, Any], series: dict[str, Any]) -> np.ndarray:
+def _recalls(data: Mapping[str, Any], series: dict[str, Any]) -> np.ndarray:
     """``(widths, heads)``."""
     found = {(c["width"], c["heads"]): c["recall"] for c in series["cells"]}
     return np.array([[found[m, h] for h in data["heads"]] for m in data["widths"]])
@@ -58,7 +58,7 @@ def _edges(values: Sequence[float]) -> np.ndarray:
     return np.concatenate([[max(0.0, start)], middles, [end]])
 
 
-def _draw_works(axes: Axes, data: dict[str, Any], series: dict[str, Any]) -> Line2D:
+def _draw_works(axes: Axes, data: Mapping[str, Any], series: dict[str, Any]) -> Line2D:
     """A dot in every cell that reaches the criterion."""
     good = [c for c in series["cells"] if c["works"]]
     x, y = [c["attention_parameters"] for c in good], [c["mlp_parameters"] for c in good]
@@ -78,7 +78,7 @@ def _draw_edge(
     return axes.plot(x, y, color=colour, linestyle=dashes, linewidth=2.2, label=label, zorder=4)[0]
 
 
-def _draw_fit(axes: Axes, data: dict[str, Any], line: dict[str, Any]) -> Line2D:
+def _draw_fit(axes: Axes, data: Mapping[str, Any], line: dict[str, Any]) -> Line2D:
     """The fitted straight line over the heads that it was fitted to."""
     d, head_dim = data["d"], data["head_dim"]
     h = np.array(line["heads"], dtype=float)
@@ -95,7 +95,7 @@ def _draw_line(axes: Axes, line: dict[str, Any]) -> Line2D:
     return axes.plot(x, y, label=line["label"], zorder=4.5, **look)[0]
 
 
-def _name_axes(axes: Axes, data: dict[str, Any], series: dict[str, Any]) -> None:
+def _name_axes(axes: Axes, data: Mapping[str, Any], series: dict[str, Any]) -> None:
     task, runs = data["task"], max(len(c["runs"]) for c in series["cells"])
     seeds = f"median of {runs} seeds" if runs > 1 else "one seed"
     sizes = f"S = {task['subjects']}, R = {task['relations']}, D = {task['answers']}"

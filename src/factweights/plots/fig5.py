@@ -1,5 +1,6 @@
 """Loss over time while a linear-attention model learns, descent above and exact flow below: figure 5."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from factweights.plots import style
 SHADES = {"initial": "#e8eef4", "hallucination": "#fdeec9", "convergence": "#dff1ea"}
 
 
-def fig5(data: dict[str, Any]) -> Figure:
+def fig5(data: Mapping[str, Any]) -> Figure:
     """Draw the data of :class:`factweights.studies.figures.learning.Fig5`."""
     figure, panels = style.new_rows(10.2, 8.2, len(data["series"]))
     end = max(run["curves"]["times"][-1] for series in data["series"] for run in series["runs"])
@@ -45,7 +46,7 @@ def draw_stages(axes: Axes, stages: list[dict[str, Any]], end: float) -> None:
         )
 
 
-def _draw_runs(axes: Axes, series: dict[str, Any], data: dict[str, Any]) -> None:
+def _draw_runs(axes: Axes, series: dict[str, Any], data: Mapping[str, Any]) -> None:
     for k, run in enumerate(series["runs"]):
         curves = run["curves"]
         many = len(series["runs"])

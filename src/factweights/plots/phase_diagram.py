@@ -1,5 +1,6 @@
 """How long the hallucination stage lasts, against S/√(RD) and against the condition of theorem 6."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ _STARTS = (
 )
 
 
-def phase_diagram(data: dict[str, Any]) -> Figure:
+def phase_diagram(data: Mapping[str, Any]) -> Figure:
     """Draw the data of :class:`factweights.studies.figures.phase_diagram.PhaseDiagram`.
 
     Left, smallest KL from the relation-only predictor against the derived ratio; right, the same flows

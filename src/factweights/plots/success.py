@@ -1,5 +1,6 @@
 """The share of seeds whose facts fit, over N relative to the law, with the logistic curve through it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ _COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.RED, style.PURPLE, styl
 _MARKERS = "osD^vP"
 
 
-def success_curve(data: dict[str, Any]) -> Figure:
+def success_curve(data: Mapping[str, Any]) -> Figure:
     """Draw the data of :class:`factweights.studies.figures.success.SuccessCurve`."""
     figure, axes = style.new_figure(9.6, 5.0)
     measured, theory = [], [axes.axvline(1.0, color=style.BLACK, linewidth=1.2, label="N δ(N) = d², the law")]

@@ -1,5 +1,6 @@
 """Facts over parameters for the methods of a sweep, log-log."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -10,7 +11,7 @@ _COLOURS = (style.BLUE, style.ORANGE, style.GREEN, style.RED, style.PURPLE, styl
 _MARKERS = "osD^vPX"
 
 
-def capacity_sweep(data: dict[str, Any]) -> Figure:
+def capacity_sweep(data: Mapping[str, Any]) -> Figure:
     """Draw the data of :class:`factweights.studies.figures.capacity_sweep.CapacitySweep`."""
     figure, axes = style.new_figure(9.6, 5.0)
     measured = []

@@ -5,10 +5,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from factweights.errors import UnknownNameError
-from factweights.folders import plain, whole_file
+from factweights.folders import Json, plain, whole_file
 from factweights.processors import cores
 from factweights.progress import OnProgress, Progress, silent
 from factweights.studies.figures import FIGURES
@@ -28,10 +27,10 @@ class Reproduction:
         files: what was written.
     """
 
-    data: dict[str, Any]
+    data: Json
     files: tuple[Path, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The numbers, and ``files``."""
         return {**self.data, "files": [str(f) for f in self.files]}
 
@@ -167,16 +166,18 @@ def _known(figure: str) -> None:
 
 def _finish(study: Study, results: dict[str, Result], out: Path, begun: float) -> Reproduction:
     own = {cell.hash for cell in study.expanded}
-    data = study.gather([results[cell.hash] for cell in study.expanded])
-    data |= {"spec_hash": study.hash, "spec": study.model_dump(mode="json"), "versions": versions()}
-    data["seconds"] = time.perf_counter() - begun
-    data["cell_seconds"] = sum(results[h].get("seconds", 0.0) for h in own)
-    data["cells"] = len(own)
-    data = plain(data)  # what is returned is what the file says
+    made = {"spec_hash": study.hash, "spec": study.model_dump(mode="json"), "versions": versions()}
+    gathered = study.gather([results[cell.hash] for cell in study.expanded])
+    took = {
+        "seconds": time.perf_counter() - begun,
+        "cell_seconds": sum(results[h].get("seconds", 0.0) for h in own),
+        "cells": len(own),
+    }
+    data: Json = plain({**gathered, **made, **took})  # what is returned is what the file says
     return Reproduction(data, _write(study, data, out))
 
 
-def _write(study: Study, data: dict[str, Any], out: Path) -> tuple[Path, ...]:
+def _write(study: Study, data: Json, out: Path) -> tuple[Path, ...]:
     from factweights.plots import save  # matplotlib takes half a second to import
 
     drawn = study.draw(data)

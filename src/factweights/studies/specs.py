@@ -107,7 +107,7 @@ def _check_method(series: Any) -> None:
     sized = isinstance(series, MLPSeries) or getattr(series, "ratio", None) or getattr(series, "ratios", ())
     if sized and "width" not in fields:
         raise SettingError(f"{series.method} has no width, so it takes no ratio")
-    sizes: dict[str, Any] = {"width": 1 << 20} if sized else {}
+    sizes: dict[str, int] = {"width": 1 << 20} if sized else {}
     if trained:
         sizes = {"d": 64, "heads": 8, "head_dim": 8, "width": 64}
     for variant in getattr(series, "variants", ()) or ({},):

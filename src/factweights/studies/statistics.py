@@ -6,14 +6,35 @@ with Student's intervals from the scatter around them.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
 from factweights.errors import SettingError
+from factweights.folders.jsons import Json
 from factweights.show import Shown
 
 Interval = tuple[float, float]
+
+
+class Growth(TypedDict):
+    """An exponent with its interval over seeds, as JSON."""
+
+    value: float
+    interval: Interval | None
+    level: float
+    sizes: int
+
+
+class LineFit(TypedDict):
+    """The fields of :class:`Line`, as JSON."""
+
+    slope: float
+    intercept: float
+    slope_interval: Interval | None
+    intercept_interval: Interval | None
+    level: float
+    points: int
 
 
 @dataclass(frozen=True)
@@ -36,14 +57,18 @@ class PowerLaw(Shown):
     level: float
     sizes: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain numbers, ready for JSON."""
         return asdict(self)
 
-    def growth(self) -> dict[str, Any]:
+    def growth(self) -> Growth:
         """The exponent alone, ready for JSON."""
-        kept = {"value": self.exponent, "interval": self.exponent_interval}
-        return {**kept, "level": self.level, "sizes": self.sizes}
+        return {
+            "value": self.exponent,
+            "interval": self.exponent_interval,
+            "level": self.level,
+            "sizes": self.sizes,
+        }
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
@@ -76,7 +101,7 @@ class AgainstLaw(Shown):
     level: float
     left_out: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain numbers, ready for JSON."""
         return asdict(self)
 
@@ -121,7 +146,7 @@ class Logistic(Shown):
         """P(success) at x."""
         return float(1 / (1 + np.exp(np.clip(self.steepness * np.log(x / self.middle), -700, 700))))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain numbers, ready for JSON."""
         return {**asdict(self), "steepness": self.steepness}
 
@@ -152,9 +177,16 @@ class Line:
     level: float
     points: int
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> LineFit:
         """Plain numbers, ready for JSON."""
-        return asdict(self)
+        return {
+            "slope": self.slope,
+            "intercept": self.intercept,
+            "slope_interval": self.slope_interval,
+            "intercept_interval": self.intercept_interval,
+            "level": self.level,
+            "points": self.points,
+        }
 
 
 def power_law(

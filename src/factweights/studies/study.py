@@ -7,21 +7,34 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypedDict, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
 
 from factweights import __version__
 from factweights.errors import SettingError, UnknownNameError
-from factweights.studies.measuring import FUNCTIONS
+from factweights.folders.jsons import Json
+from factweights.studies.measuring import FUNCTIONS, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_CELLS = 1_000_000  # of one study, see below
 
-Result = dict[str, Any]  # what a cell returned, as its file has it
-Data = Mapping[str, Any]  # what a study gathered, as its file has it
+Data = Mapping[str, Any]  # what any study gathered, as its file has it: each kind of study types its own
+S = TypeVar("S")
+
+
+class FigureData(TypedDict, Generic[S]):
+    """What every study gathers, with series of its own kind; the file has its spec and versions besides."""
+
+    figure: str
+    scale: str
+    title: str
+    series: list[S]
+
+
+D = TypeVar("D", bound=FigureData[Any])
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ class Cell(BaseModel):
     label: str = ""
 
     @property
-    def spec(self) -> dict[str, Any]:
+    def spec(self) -> Json:
         """What the hash is of; with the version, as a release does not trust the results of another."""
         return {"function": self.function, "arguments": self.arguments, "factweights": __version__}
 
@@ -108,11 +121,13 @@ class Cell(BaseModel):
         return self.label or f"{self.function} {self.hash[:12]}"
 
 
-class Study(BaseModel, ABC):
+class Study(BaseModel, ABC, Generic[D]):
     """A frozen spec that expands to cells and gathers their results.
 
     Every field has a domain (:mod:`factweights.domains`), and the lists of a spec multiply to ``MOST_CELLS``
     at most, so that no spec is expanded to more cells than a machine can hold.
+
+    ``Study[D]`` gathers, shows and draws a ``D``, of which its file is the JSON.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -120,7 +135,7 @@ class Study(BaseModel, ABC):
     name: ClassVar[str]
 
     @model_validator(mode="after")
-    def _not_too_many(self) -> "Study":
+    def _not_too_many(self) -> "Study[D]":
         sizes = {k: len(v) for k, v in self if isinstance(v, tuple) and len(v) > 1}
         if (many := math.prod(sizes.values())) > MOST_CELLS:
             each = " × ".join(f"{n:,} {name}" for name, n in sizes.items())
@@ -136,7 +151,7 @@ class Study(BaseModel, ABC):
         """:meth:`cells`, made once, so that each is hashed once."""
         return tuple(self.cells())
 
-    def gather(self, results: Sequence[Result]) -> dict[str, Any]:
+    def gather(self, results: Sequence[Result]) -> D:
         """The figure's data, ready for JSON.
 
         Args:
@@ -152,21 +167,21 @@ class Study(BaseModel, ABC):
         return self._gather(iter(results))
 
     @abstractmethod
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> D:
         """:meth:`gather`, taking results in the order in which :meth:`cells` makes cells."""
 
     @classmethod
     @abstractmethod
-    def tables(cls, data: Data) -> list[Table]:
+    def tables(cls, data: D) -> list[Table]:
         """What was gathered, for people."""
 
     @classmethod
     @abstractmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: D) -> "Figure":
         """What was gathered, as a picture."""
 
     @classmethod
-    def fits(cls, data: Data) -> list[Fit]:
+    def fits(cls, data: D) -> list[Fit]:
         """Power laws through its series, for the report; none where sizes are not its axis."""
         return []
 

@@ -1,8 +1,9 @@
 """What can be shown: one file for each family of figures, one registry of all."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from factweights.errors import UnknownNameError
+from factweights.folders.jsons import Json
 from factweights.studies.figures.capacity_lm import CapacityLM
 from factweights.studies.figures.capacity_sweep import CapacitySweep
 from factweights.studies.figures.heads import Fig4Right
@@ -25,7 +26,7 @@ FIGURES = {kind.name: kind for kind in (*_FIGURES, *_OURS)}
 STUDIES: dict[str, type[Study]] = {**FIGURES, CapacitySweep.name: CapacitySweep}
 
 
-def draw(data: dict[str, Any]) -> "Figure":
+def draw(data: Json) -> "Figure":
     """The picture of what a study gathered, as its JSON file has it.
 
     Raises:

@@ -1,14 +1,24 @@
 """How many bits stock language models learn, against their parameters: the law on trained weights."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar, final
 
 from pydantic import BaseModel, ConfigDict
 
+from factweights.folders.jsons import Json
 from factweights.show import number
+from factweights.studies.figures.gathered import (
+    BesidePoint,
+    BesideSeries,
+    BitsData,
+    LearntPoint,
+    LearntRun,
+    LearntSeries,
+)
 from factweights.studies.figures.series import Columns, at_scale, table, take
-from factweights.studies.study import Cell, Data, Result, Study, Table
+from factweights.studies.measuring.results import CapacityResult, CompiledResult, LearntResult
+from factweights.studies.study import Cell, Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +74,7 @@ class Beside(BaseModel):
 
 
 @final
-class CapacityLM(Study):
+class CapacityLM(Study[BitsData]):
     """Bits that stock transformers learn from scratch, after arXiv 2404.05405, and memories beside them.
 
     Attributes:
@@ -112,7 +122,7 @@ class CapacityLM(Study):
             *[self._beside(b, size, seed) for b in self.beside for size in b.sizes for seed in self.seeds],
         ]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> BitsData:
         """Bits against parameters for every series, and what is written without training."""
         return {
             "figure": self.name,
@@ -127,12 +137,12 @@ class CapacityLM(Study):
         }
 
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
+    def tables(cls, data: BitsData) -> list[Table]:
         """Bits against parameters for each architecture, shape and exposure."""
         return [table(s["label"], _COLUMNS, s["points"]) for s in data["series"]]
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: BitsData) -> "Figure":
         """Bits against parameters, and bits of each."""
         from factweights.plots import capacity_lm
 
@@ -169,7 +179,7 @@ class CapacityLM(Study):
 
     def _beside(self, b: Beside, size: int, seed: int) -> Cell:
         if b.kind == "gated":
-            arguments: dict[str, Any] = {
+            arguments: Json = {
                 "method": "gated-fit",
                 "settings": {"activation": "silu", "max_evaluations": 250, "width": 4 * size},
                 "d": size,
@@ -186,20 +196,30 @@ class CapacityLM(Study):
             label=f"compiled, {size} people, seed {seed}",
         )
 
-    def _gathered(self, s: TrainedSeries, results: Iterator[Result]) -> dict[str, Any]:
-        points = []
+    def _gathered(self, s: TrainedSeries, results: Iterator[Result]) -> LearntSeries:
+        points: list[LearntPoint] = []
         for size in s.sizes:
-            tried = [_point(load, take(results, self._seeds(s, size))) for load in s.loads]
+            tried = [_point(load, take(results, LearntResult, self._seeds(s, size))) for load in s.loads]
             points.append(max(tried, key=lambda p: p["bits"]))
-        named = {"architecture": s.architecture, "shape": s.shape, "exposures": s.exposures}
-        return {"method": "trained", "recall": None, **named, "label": s.label, "points": points}
+        return {
+            "method": "trained",
+            "recall": None,
+            "architecture": s.architecture,
+            "shape": s.shape,
+            "exposures": s.exposures,
+            "label": s.label,
+            "points": points,
+        }
 
-    def _gathered_beside(self, b: Beside, results: Iterator[Result]) -> dict[str, Any]:
-        points = []
+    def _gathered_beside(self, b: Beside, results: Iterator[Result]) -> BesideSeries:
+        points: list[BesidePoint] = []
         for size in b.sizes:
-            found = take(results, self.seeds)
-            runs = [_gated_bits(r) if b.kind == "gated" else float(r["bits"]) for r in found]
-            parameters = found[0]["parameters"]
+            if b.kind == "gated":
+                gated = take(results, CapacityResult, self.seeds)
+                runs, parameters = [_gated_bits(r) for r in gated], gated[0]["parameters"]
+            else:
+                compiled = take(results, CompiledResult, self.seeds)
+                runs, parameters = [float(r["bits"]) for r in compiled], compiled[0]["parameters"]
             points.append(
                 {
                     "size": size,
@@ -241,7 +261,7 @@ def _trained(larger: int) -> Iterator[TrainedSeries]:
 _BESIDE = (Beside(kind="gated", sizes=(12, 16, 24)), Beside(kind="compiled", sizes=(50, 200)))
 
 
-def _point(load: float, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _point(load: float, found: Sequence[LearntResult]) -> LearntPoint:
     """One size at one load: medians over seeds, every run, and what rounding leaves."""
     parameters = found[0]["parameters"]
     each = [r["bits"] / r["parameters"] for r in found]
@@ -260,11 +280,21 @@ def _point(load: float, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         ),
         "table_bits": found[0]["table_bits"],
         "right": statistics.median(r["right"] for r in found),
-        "runs": [{k: r[k] for k in ("seed", "bits", "bits_int8", "right", "seconds")} for r in found],
+        "runs": [_run(r) for r in found],
     }
 
 
-def _gated_bits(result: Mapping[str, Any]) -> float:
+def _run(found: LearntResult) -> LearntRun:
+    return {
+        "seed": found["seed"],
+        "bits": found["bits"],
+        "bits_int8": found["bits_int8"],
+        "right": found["right"],
+        "seconds": found["seconds"],
+    }
+
+
+def _gated_bits(result: CapacityResult) -> float:
     """Bits of the facts that a memory stores without a miss, each one of so many answers."""
     from factweights import theory
 
@@ -272,7 +302,7 @@ def _gated_bits(result: Mapping[str, Any]) -> float:
     return theory.bits_of_facts(facts, max(2, facts))
 
 
-_COLUMNS: Columns = {
+_COLUMNS: Columns[LearntPoint] = {
     "parameters": lambda p: number(p["parameters"]),
     "people": lambda p: number(p["people"]),
     "bits": lambda p: number(round(p["bits"])),

@@ -15,6 +15,8 @@ from factweights.domains import (
     SomeSeeds,
     Title,
 )
+from factweights.folders.jsons import Json
+from factweights.studies.figures.gathered import CapacityPoint, CapacitySeries, MatrixData, Settings
 from factweights.studies.figures.series import (
     MATRIX_COLUMNS,
     CapacityStudy,
@@ -23,6 +25,7 @@ from factweights.studies.figures.series import (
     over_seeds,
     take,
 )
+from factweights.studies.measuring.results import CapacityResult
 from factweights.studies.study import Cell, Result
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ class SweepMethod(BaseModel):
 
 
 @final
-class CapacitySweep(CapacityStudy):
+class CapacitySweep(CapacityStudy[MatrixData]):
     """Facts that methods store, over d, widths and seeds.
 
     Attributes:
@@ -60,8 +63,7 @@ class CapacitySweep(CapacityStudy):
     """
 
     name: ClassVar[str] = "capacity-sweep"
-    columns: ClassVar[Columns] = MATRIX_COLUMNS
-    size: ClassVar[str] = "parameters"
+    columns: ClassVar[Columns[CapacityPoint]] = MATRIX_COLUMNS
     axis: ClassVar[str] = "d²"
 
     methods: Annotated[tuple[SweepMethod, ...], Entries]
@@ -89,7 +91,7 @@ class CapacitySweep(CapacityStudy):
             for seed in self.seeds
         ]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> MatrixData:
         """A series for each method and ratio, with exponents."""
         return {
             "figure": self.name,
@@ -101,7 +103,7 @@ class CapacitySweep(CapacityStudy):
         }
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: MatrixData) -> "Figure":
         """Facts against parameters."""
         from factweights.plots import capacity_sweep
 
@@ -112,11 +114,11 @@ class CapacitySweep(CapacityStudy):
             for ratio in m.ratios or (None,):
                 yield m, ratio
 
-    def _settings(self, m: SweepMethod, ratio: float | None, d: int) -> dict[str, Any]:
+    def _settings(self, m: SweepMethod, ratio: float | None, d: int) -> Settings:
         return dict(m.settings) if ratio is None else {**m.settings, "width": max(1, round(ratio * d))}
 
     def _cell(self, m: SweepMethod, ratio: float | None, d: int, seed: int) -> Cell:
-        arguments: dict[str, Any] = {
+        arguments: Json = {
             "method": m.method,
             "settings": self._settings(m, ratio, d),
             "d": d,
@@ -133,13 +135,15 @@ class CapacitySweep(CapacityStudy):
             label=f"{_label(m, ratio)}, d = {d}, seed {seed}",
         )
 
-    def _gathered(self, m: SweepMethod, ratio: float | None, results: Iterator[Result]) -> dict[str, Any]:
-        points = []
+    def _gathered(
+        self, m: SweepMethod, ratio: float | None, results: Iterator[Result]
+    ) -> CapacitySeries[CapacityPoint]:
+        points: list[CapacityPoint] = []
         for d in self.sizes:
-            found = take(results, self.seeds)
+            found = take(results, CapacityResult, self.seeds)
             points.append({"d": d, "parameters": found[0]["parameters"], **over_seeds(found)})
         series = Series(method=m.method, recall=self.recall, settings=m.settings)
-        return {**series.gathered(points, "parameters"), "label": _label(m, ratio)}
+        return series.gathered(points, self.size, _label(m, ratio))
 
 
 def _label(m: SweepMethod, ratio: float | None) -> str:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, final
 
 from factweights.domains import (
     Answers,
@@ -17,11 +17,22 @@ from factweights.domains import (
     Title,
 )
 from factweights.show import number
+from factweights.studies.figures.gathered import (
+    GraphLine,
+    HeadsCell,
+    HeadsData,
+    HeadsEdge,
+    HeadsLine,
+    HeadsRun,
+    HeadsSeries,
+    SameSide,
+)
 from factweights.studies.figures.recall_series import RECALL, RecallSeries, adam, fitted
 from factweights.studies.figures.series import Columns, at_scale, between, table, take
 from factweights.studies.measuring.families import ANSWERS
+from factweights.studies.measuring.results import RecallResult
 from factweights.studies.statistics import straight_line
-from factweights.studies.study import Cell, Data, Result, Study, Table
+from factweights.studies.study import Cell, Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +45,7 @@ PAPER_CONSTANT, PAPER_RATE = 2300.0, 0.5  # and above it d m ≥ 2300 − ½ d d
 
 
 @final
-class Fig4Right(Study):
+class Fig4Right(Study[HeadsData]):
     """One task, one transformer for each number of heads and each width of the MLP.
 
     The paper's task is S = R = 32, D = 8, d = 32, d_h = 8, its boundary d m = 2300 − ½ d d_h H from H = 5 on.
@@ -114,7 +125,7 @@ class Fig4Right(Study):
             for seed in self.seeds[: s.seeds]
         ]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> HeadsData:
         """For each series its cells and its boundary, and the paper's boundary where the task is the same."""
         return {
             "figure": self.name,
@@ -131,7 +142,7 @@ class Fig4Right(Study):
         }
 
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
+    def tables(cls, data: HeadsData) -> list[Table]:
         """The boundary of each series."""
         return [
             table(f"{s['label']}, recall ≥ {data['recall']:g}", _COLUMNS, s["boundary"], *_notes(s))
@@ -139,7 +150,7 @@ class Fig4Right(Study):
         ]
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: HeadsData) -> "Figure":
         """A heat map of recall, with the boundaries."""
         from factweights.plots import fig4_right
 
@@ -174,12 +185,16 @@ class Fig4Right(Study):
             label=f"{series.label}, H = {heads}, m = {width}, seed {seed}",
         )
 
-    def _gathered(self, series: RecallSeries, results: Iterator[Result]) -> dict[str, Any]:
+    def _gathered(self, series: RecallSeries, results: Iterator[Result]) -> HeadsSeries:
         cells = []
         for heads in self.heads:
             for width in self.widths:
                 seeds = self.seeds[: series.seeds]
-                cells.append(self._told(heads, width, dict(zip(seeds, take(results, seeds), strict=True))))
+                cells.append(
+                    self._told(
+                        heads, width, dict(zip(seeds, take(results, RecallResult, seeds), strict=True))
+                    )
+                )
         boundary = [self._edge(heads, [c for c in cells if c["heads"] == heads]) for heads in self.heads]
         return {
             "method": series.method,
@@ -193,9 +208,8 @@ class Fig4Right(Study):
             "against_paper": self._against_paper(cells) if self.is_papers else None,
         }
 
-    def _told(self, heads: int, width: int, found: Mapping[int, dict[str, Any]]) -> dict[str, Any]:
+    def _told(self, heads: int, width: int, found: Mapping[int, RecallResult]) -> HeadsCell:
         recalls = [f["recall"] for f in found.values()]
-        kept = ("recall", "evaluations", "tries", "seconds")
         return {
             "heads": heads,
             "width": width,
@@ -204,14 +218,14 @@ class Fig4Right(Study):
             "recall": statistics.median(recalls),
             "interval": [min(recalls), max(recalls)],
             "works": statistics.median(recalls) >= self.recall,
-            "runs": [{"seed": seed, **{k: f.get(k) for k in kept}} for seed, f in found.items()],
+            "runs": [_run(seed, f) for seed, f in found.items()],
         }
 
-    def _edge(self, heads: int, column: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _edge(self, heads: int, column: Sequence[HeadsCell]) -> HeadsEdge:
         """The smallest width that works with that many heads; None where none does."""
         place = next((i for i, c in enumerate(column) if c["works"]), None)
         failed_above = 0 if place is None else sum(not c["works"] for c in column[place:])
-        edge = {
+        edge: HeadsEdge = {
             "heads": heads,
             "attention_parameters": self.attention_parameters(heads),
             "width": None if place is None else column[place]["width"],
@@ -224,12 +238,14 @@ class Fig4Right(Study):
             edge["crossing"] = m0 + (m1 - m0) * (self.recall - r0) / (r1 - r0)
         return edge
 
-    def _fitted(self, boundary: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    def _fitted(self, boundary: Sequence[HeadsEdge]) -> HeadsLine | None:
         """d m = constant − rate · d d_h H through the crossings, from the paper's wall on if there is one."""
         start = PAPER_WALL if self.is_papers else 1
-        inner = [e for e in boundary if e["crossing"] is not None and e["heads"] >= start]
-        x = [self.d * self.head_dim * e["heads"] for e in inner]
-        line = straight_line(x, [self.d * e["crossing"] for e in inner])
+        inner = [
+            (e["heads"], e["crossing"]) for e in boundary if e["crossing"] is not None and e["heads"] >= start
+        ]
+        x = [self.d * self.head_dim * heads for heads, _ in inner]
+        line = straight_line(x, [self.d * crossing for _, crossing in inner])
         if line is None:
             return None
         rate = None if line.slope_interval is None else [-line.slope_interval[1], -line.slope_interval[0]]
@@ -239,12 +255,12 @@ class Fig4Right(Study):
             "rate": -line.slope,
             "rate_interval": rate,
             "level": line.level,
-            "heads": [inner[0]["heads"], inner[-1]["heads"]],
+            "heads": [inner[0][0], inner[-1][0]],
             "points": line.points,
             "paper": {"constant": PAPER_CONSTANT, "rate": PAPER_RATE} if self.is_papers else None,
         }
 
-    def _against_paper(self, cells: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _against_paper(self, cells: Sequence[HeadsCell]) -> SameSide:
         """How many cells lie on the same side of both boundaries, and on which side the others lie."""
         sides = [
             (c["works"], c["heads"] >= PAPER_WALL and self._over_paper(c["heads"], c["width"]) >= 0)
@@ -268,7 +284,7 @@ class Fig4Right(Study):
         needed = (PAPER_CONSTANT - PAPER_RATE * self.d * self.head_dim * heads) / self.d
         return max(0.0, needed) if heads >= PAPER_WALL else None
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self) -> list[GraphLine]:
         """The paper's boundary in (attention parameters, MLP parameters): up the wall, down the slope."""
         if not self.is_papers:
             return []
@@ -284,7 +300,18 @@ class Fig4Right(Study):
         return [{"name": "paper-boundary", "label": label, "points": points}]
 
 
-_COLUMNS: Columns = {
+def _run(seed: int, found: RecallResult) -> HeadsRun:
+    """Cells of earlier versions may lack what is no recall."""
+    return {
+        "seed": seed,
+        "recall": found["recall"],
+        "evaluations": found.get("evaluations"),
+        "tries": found.get("tries"),
+        "seconds": found.get("seconds"),
+    }
+
+
+_COLUMNS: Columns[HeadsEdge] = {
     "H": lambda e: number(e["heads"]),
     "smallest m": lambda e: number(e["width"]),
     "crossing": lambda e: "–" if e["crossing"] is None else f"{e['crossing']:.1f}",
@@ -292,7 +319,7 @@ _COLUMNS: Columns = {
 }
 
 
-def _notes(series: Data) -> Iterator[str]:
+def _notes(series: HeadsSeries) -> Iterator[str]:
     if line := series["line"]:
         ours = f"{line['constant']:,.0f} − {line['rate']:.3f} d d_h H"
         yield f"  d m = {ours}{between('rate, 95 %', line['rate_interval'])}"

@@ -1,12 +1,14 @@
 """Figure 5 of arXiv 2412.06538: sequential learning, the published stochastic run and the exact flow."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, ClassVar, final
 
 from factweights.domains import Count, Positive, Rate, SomeSeeds, Title
 from factweights.show import number
-from factweights.studies.figures.series import at_scale
-from factweights.studies.study import Cell, Data, Result, Study, Table
+from factweights.studies.figures.gathered import LearningData, LearningSeries
+from factweights.studies.figures.series import at_scale, take
+from factweights.studies.measuring.results import DescentResult, FlowResult
+from factweights.studies.study import Cell, Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +18,7 @@ FRAMES = (0.0, 150.0, 250.0, 410.0, 450.0, 800.0)
 
 
 @final
-class Fig5(Study):
+class Fig5(Study[LearningData]):
     """S = 16, R = 4, D = 8, 20 noise tokens, T = 32, all weights 1e-5, learning rate 0.1, 8,192 steps.
 
     Attributes:
@@ -56,16 +58,19 @@ class Fig5(Study):
         """One descent per seed, and the flow."""
         return [*(self._descent(seed) for seed in self.seeds), self._flow()]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> LearningData:
         """Curves and stages of both."""
-        runs = [{"seed": seed, **next(results)} for seed in self.seeds]
-        flow = next(results)
-        descent = {
+        found = take(results, DescentResult, self.seeds)
+        runs: list[DescentResult] = [
+            {"seed": seed, **run} for seed, run in zip(self.seeds, found, strict=True)
+        ]
+        (flow,) = take(results, FlowResult, (0,))
+        descent: LearningSeries = {
             "kind": "descent",
             "label": f"stochastic gradient descent,\nrate {self.rate:g}, {self.batch:,} prompts a step",
             "runs": runs,
         }
-        exact = {"kind": "flow", "label": "exact population gradient flow", "runs": [flow]}
+        exact: LearningSeries = {"kind": "flow", "label": "exact population gradient flow", "runs": [flow]}
         return {
             "figure": self.name,
             "scale": self.scale,
@@ -80,7 +85,7 @@ class Fig5(Study):
         }
 
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
+    def tables(cls, data: LearningData) -> list[Table]:
         """When each stage begins and ends, for every run."""
         columns = ("seed", "stages, start – end", "plateau loss", "off the flow at most")
         return [
@@ -89,7 +94,7 @@ class Fig5(Study):
         ]
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: LearningData) -> "Figure":
         """Loss, recall and norms over time, the published stages shaded."""
         from factweights.plots import fig5
 
@@ -124,7 +129,7 @@ class Fig5(Study):
         return Cell(function="flow", arguments=arguments, cost=0.3, label="exact flow")
 
 
-def _stages(run: Data) -> tuple[str, ...]:
+def _stages(run: DescentResult | FlowResult) -> tuple[str, ...]:
     told = ", ".join(f"{number(s['start'])} – {number(s['end'])}" for s in run["stages"])
     off = f"{run['off_flow']['largest']:.1%}" if "off_flow" in run else "–"
     return number(run.get("seed")), told, f"{run['plateau_loss']:.4f}", off

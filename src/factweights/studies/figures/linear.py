@@ -1,10 +1,12 @@
 """Figure 1, left, of arXiv 2412.06538: facts that a linear memory stores, against its parameters d²."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from factweights import theory
 from factweights.domains import Dimensions, Entries, PositiveTolerance, SomeSeeds, Title
+from factweights.folders.jsons import Json
+from factweights.studies.figures.gathered import CapacityPoint, CapacitySeries, GraphLine, MatrixData
 from factweights.studies.figures.series import (
     MATRIX_COLUMNS,
     CapacityStudy,
@@ -14,6 +16,7 @@ from factweights.studies.figures.series import (
     over_seeds,
     take,
 )
+from factweights.studies.measuring.results import CapacityResult
 from factweights.studies.study import Cell, Result
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ def _adam(largest: int) -> Series:
     return Series(method="paper-adam", recall=0.99, largest=largest, seeds=1, cost=30.0)
 
 
-class Fig1Left(CapacityStudy):
+class Fig1Left(CapacityStudy[MatrixData]):
     """Capacity of linear memories over size, with the laws beside it.
 
     Attributes:
@@ -43,8 +46,7 @@ class Fig1Left(CapacityStudy):
 
     name: ClassVar[str] = "fig1-left"
     title: ClassVar[str] = "Facts stored by a linear memory of d × d weights"
-    columns: ClassVar[Columns] = MATRIX_COLUMNS
-    size: ClassVar[str] = "parameters"
+    columns: ClassVar[Columns[CapacityPoint]] = MATRIX_COLUMNS
     axis: ClassVar[str] = "d²"
 
     scale: Title
@@ -78,7 +80,7 @@ class Fig1Left(CapacityStudy):
             self._cell(s, d, seed) for s in self.series for d in self._sizes(s) for seed in self._seeds(s)
         ]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> MatrixData:
         """Series with their points and exponents, and the lines of theory."""
         return {
             "figure": self.name,
@@ -89,7 +91,7 @@ class Fig1Left(CapacityStudy):
         }
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: MatrixData) -> "Figure":
         """Facts against d², with the laws."""
         from factweights.plots import fig1_left
 
@@ -102,7 +104,7 @@ class Fig1Left(CapacityStudy):
         return self.seeds[: series.seeds]
 
     def _cell(self, series: Series, d: int, seed: int) -> Cell:
-        arguments: dict[str, Any] = {
+        arguments: Json = {
             "method": series.method,
             "settings": series.settings,
             "d": d,
@@ -117,11 +119,12 @@ class Fig1Left(CapacityStudy):
             label=f"{series.label}, d = {d}, seed {seed}",
         )
 
-    def _gathered(self, series: Series, results: Iterator[Result]) -> dict[str, Any]:
-        points = []
+    def _gathered(self, series: Series, results: Iterator[Result]) -> CapacitySeries[CapacityPoint]:
+        points: list[CapacityPoint] = []
         for d in self._sizes(series):
-            points.append({"d": d, "parameters": d**2, **over_seeds(take(results, self._seeds(series)))})
-        return series.gathered(points, "parameters")
+            found = take(results, CapacityResult, self._seeds(series))
+            points.append({"d": d, "parameters": d**2, **over_seeds(found)})
+        return series.gathered(points, self.size)
 
 
 _LAWS: tuple[tuple[str, str, int, Callable[[int], float]], ...] = (
@@ -139,7 +142,7 @@ _LAWS: tuple[tuple[str, str, int, Callable[[int], float]], ...] = (
 )
 
 
-def _lines(smallest: int, largest: int) -> list[dict[str, Any]]:
+def _lines(smallest: int, largest: int) -> list[GraphLine]:
     """What theory says, on a grid of sizes fine enough to look smooth."""
     grid = sorted({round(smallest * (largest / smallest) ** (i / 48)) for i in range(49)})
     return [

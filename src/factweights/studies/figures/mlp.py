@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
 from factweights import theory
 from factweights.domains import Count, Counts, Dimensions, Entries, PositiveTolerance, SomeSeeds, Title
+from factweights.folders.jsons import Json
+from factweights.studies.figures.gathered import CapacitySeries, GraphLine, MLPData, MLPPoint
 from factweights.studies.figures.mlp_series import SERIES, MLPSeries
 from factweights.studies.figures.series import (
     MLP_COLUMNS,
@@ -15,6 +17,7 @@ from factweights.studies.figures.series import (
     over_seeds,
     take,
 )
+from factweights.studies.measuring.results import CapacityResult
 from factweights.studies.study import Cell, Result
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ RATIOS = (1, 2, 4, 8)  # m/d, as in the paper
 GATED_LOAD = 6.0  # N δ(M) over m·d that fitted gates reach at best: 2 for each of 3 m d parameters
 
 
-class MLPCapacity(CapacityStudy, ABC):
+class MLPCapacity(CapacityStudy[MLPData], ABC):
     """Capacity of MLP memories over width and dimension, the paper's guide and the laws beside it.
 
     The horizontal axis is the paper's count m·d. What a memory really has, 2 m d + m scalars or 3 m d, is
@@ -43,8 +46,7 @@ class MLPCapacity(CapacityStudy, ABC):
 
     title: ClassVar[str]
     outputs: ClassVar[int | None]
-    columns: ClassVar[Columns] = MLP_COLUMNS
-    size: ClassVar[str] = "count"
+    columns: ClassVar[Columns[MLPPoint]] = MLP_COLUMNS
     axis: ClassVar[str] = "m·d"
 
     scale: Title
@@ -54,6 +56,11 @@ class MLPCapacity(CapacityStudy, ABC):
     series: Annotated[tuple[MLPSeries, ...], Entries]
     tolerance: PositiveTolerance = 0.02
     most_facts: Count | None = None
+
+    @staticmethod
+    def size(point: MLPPoint) -> float:
+        """The paper's count."""
+        return point["count"]
 
     @classmethod
     def at_scale(cls, scale: str) -> "MLPCapacity":
@@ -91,7 +98,7 @@ class MLPCapacity(CapacityStudy, ABC):
             for seed in self._seeds(s, ratio * d**2)
         ]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> MLPData:
         """Series with their points and exponents, and the lines of theory."""
         shown = [s for s in self.series if any(self._points(s))]
         counts = [r * d**2 for s in shown for d, r in self._points(s)]
@@ -104,7 +111,7 @@ class MLPCapacity(CapacityStudy, ABC):
         }
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: MLPData) -> "Figure":
         """Facts against m·d, with the paper's guide and the laws."""
         from factweights.plots import fig1_right
 
@@ -124,7 +131,7 @@ class MLPCapacity(CapacityStudy, ABC):
         return self.seeds[: 1 if few else series.seeds]
 
     def _cell(self, series: MLPSeries, d: int, ratio: int, seed: int) -> Cell:
-        arguments: dict[str, Any] = {
+        arguments: Json = {
             "method": series.method,
             "settings": {**series.settings, "width": ratio * d},
             "d": d,
@@ -141,12 +148,12 @@ class MLPCapacity(CapacityStudy, ABC):
             label=f"{series.label}, d = {d}, m = {ratio * d}, seed {seed}",
         )
 
-    def _gathered(self, series: MLPSeries, results: Iterator[Result]) -> dict[str, Any]:
+    def _gathered(self, series: MLPSeries, results: Iterator[Result]) -> CapacitySeries[MLPPoint]:
         points = []
         for d, ratio in self._points(series):
-            found = take(results, self._seeds(series, ratio * d**2))
+            found = take(results, CapacityResult, self._seeds(series, ratio * d**2))
             points.append(_point(d, ratio, self.outputs, found))
-        return series.gathered(points, "count")
+        return series.gathered(points, self.size)
 
 
 @final
@@ -167,7 +174,7 @@ class Fig6(MLPCapacity):
     outputs: ClassVar[int | None] = 32
 
 
-def _point(d: int, ratio: int, outputs: int | None, found: list[dict[str, Any]]) -> dict[str, Any]:
+def _point(d: int, ratio: int, outputs: int | None, found: list[CapacityResult]) -> MLPPoint:
     measured, parameters = over_seeds(found), found[0]["parameters"]
     facts, guide = round(measured["facts"]), theory.mlp_guide_capacity(ratio * d**2, outputs)
     among = outputs or max(2, facts)
@@ -191,7 +198,7 @@ def _gated_facts(count: float, outputs: int | None) -> float:
     return theory.facts_for_budget(GATED_LOAD * count, outputs)
 
 
-def _lines(smallest: int, largest: int, outputs: int | None) -> list[dict[str, Any]]:
+def _lines(smallest: int, largest: int, outputs: int | None) -> list[GraphLine]:
     """What the paper draws and what theory says, on a grid fine enough to look smooth."""
     grid = [smallest * (largest / smallest) ** (i / 48) for i in range(49)]
     delta = "δ(N)" if outputs is None else f"δ({outputs})"

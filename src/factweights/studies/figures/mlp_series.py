@@ -1,6 +1,6 @@
 """Which memories figures 1 right and 6 compare, and how far at which scale."""
 
-from typing import Any
+from pydantic import JsonValue
 
 from factweights.domains import Count, Title
 from factweights.studies.figures.series import Series
@@ -68,7 +68,7 @@ def adam(largest: int, most: int) -> MLPSeries:
 
 def constructed(most: int | None = None, alone: int | None = None) -> tuple[MLPSeries, ...]:
     """Random first layers: limits as above with the convex readout, none with closed forms."""
-    whitened: dict[str, Any] = {"readout": "whitened"}
+    whitened: dict[str, JsonValue] = {"readout": "whitened"}
     return (
         MLPSeries(method="random-features", recall=1.0, note="ReLU", most=most, alone=alone, cost=2.0),
         MLPSeries(method="gated-hebbian", recall=1.0, settings=whitened, note="whitened", cost=0.1),

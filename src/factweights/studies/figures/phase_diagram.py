@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, final
 
 from factweights import theory
 from factweights.domains import (
@@ -18,8 +18,19 @@ from factweights.domains import (
     Title,
 )
 from factweights.show import number
-from factweights.studies.figures.series import Columns, at_scale, table
-from factweights.studies.study import Cell, Data, Result, Study, Table
+from factweights.studies.figures.gathered import (
+    AgainstLength,
+    AgainstPaper,
+    Flow,
+    FlowPoint,
+    PhaseData,
+    PhaseSeries,
+    SeenFlow,
+    Threshold,
+)
+from factweights.studies.figures.series import Columns, at_scale, table, take
+from factweights.studies.measuring.results import FlowResult
+from factweights.studies.study import Cell, Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +41,7 @@ SHAPES = ((2, 4), (4, 4), (4, 8), (4, 16), (8, 8), (16, 4), (32, 4), (16, 16))
 
 
 @final
-class PhaseDiagram(Study):
+class PhaseDiagram(Study[PhaseData]):
     """Balanced tables of many shapes and sizes, several starts; unequal frequencies and random tables beside.
 
     Attributes:
@@ -93,47 +104,49 @@ class PhaseDiagram(Study):
         """One flow each."""
         return [self._cell(point) for point in self._points()]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> PhaseData:
         """Every flow with both ratios, and for each start the smallest S that shows the stage."""
         from factweights.dynamics.trace import TOLERANCE  # imports torch, which specs and cells do without
 
-        flows = [{**point, **_told(point, next(results))} for point in self._points()]
+        points = self._points()
+        found = zip(points, take(results, FlowResult, range(len(points))), strict=True)
+        flows: list[Flow] = [{**point, **_told(point, flow)} for point, flow in found]
         main = [f for f in flows if f["kind"] == "balanced"]
         return {
             "figure": self.name,
             "scale": self.scale,
             "title": self.title,
             "tolerance": TOLERANCE,
-            "series": [
-                {
-                    "label": f"balanced tables, balanced start {init:g}",
-                    "init": init,
-                    "thresholds": self._thresholds([f for f in main if f["init"] == init]),
-                    "against_paper": _against_paper([f for f in main if f["init"] == init]),
-                    "law": _against_law([f for f in main if f["init"] == init]),
-                    "flows": [f for f in main if f["init"] == init],
-                }
-                for init in self.inits
-            ],
+            "series": [self._gathered(init, [f for f in main if f["init"] == init]) for init in self.inits],
             "lines": [],
             "others": [f for f in flows if f["kind"] != "balanced"],
             "settings": len(flows),
         }
 
+    def _gathered(self, init: float, flows: list[Flow]) -> PhaseSeries:
+        return {
+            "label": f"balanced tables, balanced start {init:g}",
+            "init": init,
+            "thresholds": self._thresholds(flows),
+            "against_paper": _against_paper(flows),
+            "law": _against_law(flows),
+            "flows": flows,
+        }
+
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
+    def tables(cls, data: PhaseData) -> list[Table]:
         """The smallest S with a stage, for each start and shape."""
         return [_table(s) for s in data["series"]]
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: PhaseData) -> "Figure":
         """Plateaus of all flows against both ratios."""
         from factweights.plots import phase_diagram
 
         return phase_diagram(data)
 
-    def _points(self) -> list[dict[str, Any]]:
-        wanted: list[dict[str, Any]] = []
+    def _points(self) -> list[FlowPoint]:
+        wanted: list[FlowPoint] = []
         for R, D in self.shapes:
             promised = D * math.ceil(theory.paper_condition(R, D) / D)
             for S in sorted({*self._sizes(R, D, self.ratios), promised}):
@@ -152,7 +165,7 @@ class PhaseDiagram(Study):
         """S for each ratio, a multiple of D, each once."""
         return sorted({D * max(1, round(ratio * math.sqrt(R * D) / D)) for ratio in ratios})
 
-    def _cell(self, point: dict[str, Any]) -> Cell:
+    def _cell(self, point: FlowPoint) -> Cell:
         S, R, D = point["subjects"], point["relations"], point["answers"]
         arguments = {
             "subjects": S,
@@ -168,9 +181,9 @@ class PhaseDiagram(Study):
         label = f"{point['kind']}, S = {S}, R = {R}, D = {D}, start {point['init']:g}"
         return Cell(function="flow", arguments=arguments, cost=whole, label=label)
 
-    def _thresholds(self, flows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _thresholds(self, flows: list[Flow]) -> list[Threshold]:
         """For each (R, D) the sizes S between which the stage appears."""
-        told = []
+        told: list[Threshold] = []
         for R, D in self.shapes:
             here = [f for f in flows if (f["relations"], f["answers"]) == (R, D)]
             shown = [f["subjects"] for f in here if f["shown"]]
@@ -194,7 +207,7 @@ class PhaseDiagram(Study):
 
 def _point(
     kind: str, S: int, R: int, D: int, *, init: float, exponent: float = 0.0, seed: int = 0
-) -> dict[str, Any]:
+) -> FlowPoint:
     return {
         "kind": kind,
         "subjects": S,
@@ -211,7 +224,7 @@ def _point(
     }
 
 
-def _told(point: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+def _told(point: FlowPoint, found: FlowResult) -> SeenFlow:
     length = found["hallucination"]
     return {
         "shown": length > 0,
@@ -226,7 +239,7 @@ def _told(point: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _against_paper(flows: list[dict[str, Any]]) -> dict[str, int]:
+def _against_paper(flows: list[Flow]) -> AgainstPaper:
     """How many flows show the stage where theorem 6 promises it, and where it does not."""
     inside = [f for f in flows if f["paper_ratio"] >= 1]
     outside = [f for f in flows if f["paper_ratio"] < 1]
@@ -238,13 +251,13 @@ def _against_paper(flows: list[dict[str, Any]]) -> dict[str, int]:
     }
 
 
-def _against_law(flows: list[dict[str, Any]]) -> dict[str, Any]:
+def _against_law(flows: list[Flow]) -> AgainstLength:
     """Measured length over (1/λ_sub − 1/λ_rel) ln(1/(α√A)) where the ratio of rates is at least 4."""
     found = sorted(f["length"] / f["law"] for f in flows if f["law"] > 0 and f["rate_ratio"] >= 4)
     return {"flows": len(found), "range": [found[0], found[-1]] if found else None}
 
 
-_COLUMNS: Columns = {
+_COLUMNS: Columns[Threshold] = {
     "R": lambda t: number(t["relations"]),
     "D": lambda t: number(t["answers"]),
     "S without": lambda t: number(t["without"]),
@@ -254,7 +267,7 @@ _COLUMNS: Columns = {
 }
 
 
-def _table(series: Data) -> Table:
+def _table(series: PhaseSeries) -> Table:
     a = series["against_paper"]
     notes = [
         f"  shown {a['promised_and_shown']} of {a['promised']} times where theorem 6 promises it, "

@@ -1,10 +1,9 @@
 """How the transformers of figures 4 and 7 to 9 are trained, and how far at which scale."""
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from factweights.domains import Count, Dimension, Positive, Title
+from factweights.folders.jsons import Json
 
 # Both criteria of the paper are met when recall is 0.99 on fresh prompts. Training aims a little higher, so
 # that what has stopped is not thrown back by the draw of the prompts it is measured on.
@@ -41,7 +40,7 @@ class RecallSeries(BaseModel):
         """Method and note."""
         return f"{self.method} ({self.note})" if self.note else self.method
 
-    def arguments(self, d: int, heads: int, head_dim: int, width: int, seed: int) -> dict[str, Any]:
+    def arguments(self, d: int, heads: int, head_dim: int, width: int, seed: int) -> Json:
         """What every cell of the series is called with, the task left out."""
         sizes = {"d": d, "heads": heads, "head_dim": head_dim, "width": width}
         return {

@@ -5,17 +5,28 @@ import statistics
 from abc import ABC
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from factweights.domains import Count, Dimension, Positive, Share
 from factweights.errors import UnknownNameError
 from factweights.show import number, percent, with_interval
+from factweights.studies.figures.gathered import (
+    CapacityPoint,
+    CapacitySeries,
+    Facts,
+    MLPPoint,
+    P,
+    TransformerPoint,
+)
+from factweights.studies.measuring.results import R, Searched, SeedRun
 from factweights.studies.statistics import against_law, power_law
-from factweights.studies.study import Data, Fit, Result, Study, Table
+from factweights.studies.study import D, Fit, Result, Study, Table
 
 Spec = TypeVar("Spec")
+K = TypeVar("K")
+Row = TypeVar("Row")
 
 
 class Series(BaseModel):
@@ -45,25 +56,32 @@ class Series(BaseModel):
         criterion = "recall 1.0" if self.recall == 1 else f"recall ≥ {self.recall:g}"
         return f"{self.method}, {criterion}"
 
-    def gathered(self, points: Sequence[dict[str, Any]], size: str) -> dict[str, Any]:
-        """The series with its points and the exponent of its facts in ``size``, a key of the points."""
+    def gathered(
+        self, points: Sequence[P], size: Callable[[P], float], label: str | None = None
+    ) -> CapacitySeries[P]:
+        """The series with its points and the exponent of its facts in ``size``."""
         exponent = None
-        if len({p[size] for p in points if p["facts"] > 0}) > 1:
+        if len({size(p) for p in points if p["facts"] > 0}) > 1:
             runs = [[r["facts"] for r in p["runs"]] for p in points]
-            exponent = power_law([p[size] for p in points], runs).growth()
-        named = {"method": self.method, "settings": self.settings, "recall": self.recall}
-        return {**named, "label": self.label, "points": list(points), "exponent": exponent}
+            exponent = power_law([size(p) for p in points], runs).growth()
+        return {
+            "method": self.method,
+            "settings": self.settings,
+            "recall": self.recall,
+            "label": self.label if label is None else label,
+            "points": list(points),
+            "exponent": exponent,
+        }
 
 
-def take(results: Iterator[Result], seeds: Sequence[int]) -> list[Result]:
-    """The results of as many cells as there are seeds."""
-    return list(islice(results, len(seeds)))
+def take(results: Iterator[Result], kind: type[K], seeds: Sequence[int]) -> list[K]:
+    """The results of as many cells as there are seeds; ``kind`` is what their function returns."""
+    return cast("list[K]", list(islice(results, len(seeds))))
 
 
-def over_seeds(found: Sequence[Result]) -> dict[str, Any]:
+def over_seeds(found: Sequence[Searched[R]]) -> Facts:
     """Facts at one size from the capacities that its cells found, one or more seeds each."""
     runs = [run for result in found for run in result["runs"]]
-    kept = ("seed", "facts", "bracket", "proved", "seconds")
     facts = [run["facts"] for run in runs]
     median, law = statistics.median(facts), found[0]["law"]
     return {
@@ -71,7 +89,17 @@ def over_seeds(found: Sequence[Result]) -> dict[str, Any]:
         "interval": [min(facts), max(facts)],
         "law": law,
         "deviation": median / law - 1 if law else None,
-        "runs": [{k: run[k] for k in kept} for run in runs],
+        "runs": [_without_probes(run) for run in runs],
+    }
+
+
+def _without_probes(run: SeedRun) -> SeedRun:
+    return {
+        "seed": run["seed"],
+        "facts": run["facts"],
+        "bracket": run["bracket"],
+        "proved": run["proved"],
+        "seconds": run["seconds"],
     }
 
 
@@ -86,19 +114,19 @@ def at_scale(scale: str, specs: Mapping[str, Callable[[], Spec]]) -> Spec:
     return specs[scale]()
 
 
-Columns = Mapping[str, Callable[[Data], str]]
+Columns = Mapping[str, Callable[[Row], str]]
 
-_COLUMNS: Columns = {
+_COLUMNS: Columns[CapacityPoint] = {
     "d": lambda p: number(p["d"]),
     "facts": lambda p: number(p["facts"]),
     "min – max": lambda p: " – ".join(map(number, p["interval"])),
 }
-MATRIX_COLUMNS: Columns = {
+MATRIX_COLUMNS: Columns[CapacityPoint] = {
     **_COLUMNS,
     "law": lambda p: number(p["law"]),
     "off the law": lambda p: percent(p["deviation"]),
 }
-MLP_COLUMNS: Columns = {
+MLP_COLUMNS: Columns[MLPPoint] = {
     "d": _COLUMNS["d"],
     "m": lambda p: number(p["width"]),
     "facts": _COLUMNS["facts"],
@@ -107,7 +135,7 @@ MLP_COLUMNS: Columns = {
     "paper's guide": lambda p: number(round(p["guide"])),
     "over it": lambda p: percent(p["over_guide"] - 1),
 }
-TRANSFORMER_COLUMNS: Columns = {
+TRANSFORMER_COLUMNS: Columns[TransformerPoint] = {
     "d": _COLUMNS["d"],
     "d_h": lambda p: number(p["head_dim"]),
     "m": lambda p: number(p["width"]),
@@ -118,37 +146,40 @@ TRANSFORMER_COLUMNS: Columns = {
 }
 
 
-def table(title: str, columns: Columns, rows: Sequence[Data], *notes: str) -> Table:
+def table(title: str, columns: Columns[Row], rows: Sequence[Row], *notes: str) -> Table:
     """Rows under columns, each of which reads its text from a row."""
     shown = tuple(tuple(show(row) for show in columns.values()) for row in rows)
     return Table(title, tuple(columns), shown, notes)
 
 
-class CapacityStudy(Study, ABC):
+class CapacityStudy(Study[D], ABC, Generic[D]):
     """Facts over sizes, a series for each method: what such figures tell and fit alike.
 
     Attributes:
         columns: of the table of a series.
-        size: what facts grow with, a key of the points.
         axis: what people call it.
     """
 
-    columns: ClassVar[Columns]
-    size: ClassVar[str]
+    columns: ClassVar[Columns[Any]]
     axis: ClassVar[str]
 
+    @staticmethod
+    def size(point: Any) -> float:
+        """What facts grow with."""
+        return point["parameters"]
+
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
+    def tables(cls, data: D) -> list[Table]:
         """The points of each series."""
         return [_capacity_table(s, cls.columns, cls.axis) for s in data["series"]]
 
     @classmethod
-    def fits(cls, data: Data) -> list[Fit]:
+    def fits(cls, data: D) -> list[Fit]:
         """Facts in :attr:`size`."""
-        return _capacity_fits(data, cls.size)
+        return _capacity_fits(data["series"], cls.size)
 
 
-def _capacity_table(series: Data, columns: Columns, axis: str) -> Table:
+def _capacity_table(series: CapacitySeries[P], columns: Columns[P], axis: str) -> Table:
     """The points of a series, what of them is proved, and how facts grow."""
     proved = {run["proved"] for p in series["points"] for run in p["runs"]}
     sides = proved.pop() if len(proved) == 1 else "both sides or the lower"
@@ -158,14 +189,14 @@ def _capacity_table(series: Data, columns: Columns, axis: str) -> Table:
     return table(f"{series['label']}, proved on {sides}", columns, series["points"], *notes)
 
 
-def _capacity_fits(data: Data, size: str) -> list[Fit]:
+def _capacity_fits(every: Sequence[CapacitySeries[P]], size: Callable[[P], float]) -> list[Fit]:
     """For every series: exponent and constant in ``size``, and how it lies to what is predicted."""
     found = []
-    for series in data["series"]:
+    for series in every:
         used = [p for p in series["points"] if p["facts"] > 0]
-        if len({p[size] for p in used}) < 2:
+        if len({size(p) for p in used}) < 2:
             continue
-        x, runs = [p[size] for p in used], [[run["facts"] for run in p["runs"]] for p in used]
+        x, runs = [size(p) for p in used], [[run["facts"] for run in p["runs"]] for p in used]
         law = power_law(x, runs)
         fit = Fit(
             series["label"],

@@ -1,16 +1,24 @@
 """How likely a method stores N facts, over N: capacity as a curve, with the law in its middle or not."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast, final
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from factweights import theory
 from factweights.domains import Dimensions, Entries, Positive, Ratio, Ratios, Share, SomeSeeds, Title
 from factweights.show import number
+from factweights.studies.figures.gathered import (
+    Settings,
+    SuccessData,
+    SuccessFit,
+    SuccessPoint,
+    SuccessSeriesData,
+)
 from factweights.studies.figures.series import Columns, at_scale, table, take
+from factweights.studies.measuring.results import SuccessResult
 from factweights.studies.statistics import logistic_fit
-from factweights.studies.study import Cell, Data, Result, Study, Table
+from factweights.studies.study import Cell, Result, Study, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,9 +46,9 @@ class SuccessSeries(BaseModel):
         """Method, and width."""
         return self.method if self.ratio is None else f"{self.method}, m = {self.ratio:g} d"
 
-    def at(self, d: int) -> dict[str, Any]:
+    def at(self, d: int) -> Settings:
         """The settings at d."""
-        more = {} if self.ratio is None else {"width": max(1, round(self.ratio * d))}
+        more: Settings = {} if self.ratio is None else {"width": max(1, round(self.ratio * d))}
         return {**self.settings, **more}
 
     def facts(self, d: int, load: float) -> int:
@@ -50,7 +58,7 @@ class SuccessSeries(BaseModel):
 
 
 @final
-class SuccessCurve(Study):
+class SuccessCurve(Study[SuccessData]):
     """The share of seeds with which N facts are stored, over N relative to the law, and a logistic fit.
 
     Attributes:
@@ -101,7 +109,7 @@ class SuccessCurve(Study):
             for seed in self.seeds
         ]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> SuccessData:
         """For each method and size the share that fits at each N, and the fit through all of it."""
         return {
             "figure": self.name,
@@ -113,12 +121,12 @@ class SuccessCurve(Study):
         }
 
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
+    def tables(cls, data: SuccessData) -> list[Table]:
         """The share of seeds at each N, and where odds are even."""
         return [_table(s) for s in data["series"]]
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: SuccessData) -> "Figure":
         """Shares over N, with the fitted curves."""
         from factweights.plots import success_curve
 
@@ -140,10 +148,11 @@ class SuccessCurve(Study):
             label=f"{s.label}, d = {d}, N = {facts}, seed {seed}",
         )
 
-    def _gathered(self, s: SuccessSeries, d: int, results: Iterator[Result]) -> dict[str, Any]:
-        law, points, tried = s.facts(d, 1.0), [], []
+    def _gathered(self, s: SuccessSeries, d: int, results: Iterator[Result]) -> SuccessSeriesData:
+        law, tried = s.facts(d, 1.0), []
+        points: list[SuccessPoint] = []
         for load in self.loads:
-            found = take(results, self.seeds)
+            found = take(results, SuccessResult, self.seeds)
             fits = [bool(f["fits"]) for f in found]
             points.append(
                 {
@@ -164,18 +173,18 @@ class SuccessCurve(Study):
             "d": d,
             "law": law,
             "points": points,
-            "fit": fit.to_dict(),
+            "fit": cast(SuccessFit, fit.to_dict()),
         }
 
 
-_COLUMNS: Columns = {
+_COLUMNS: Columns[SuccessPoint] = {
     "facts": lambda p: number(p["facts"]),
     "over the law": lambda p: f"{p['load']:.3g}",
     "seeds that fit": lambda p: f"{p['share']:.0%}",
 }
 
 
-def _table(series: Data) -> Table:
+def _table(series: SuccessSeriesData) -> Table:
     fit = series["fit"]
     low, high = fit["middle_interval"]
     even = f"  even odds at {fit['middle']:.3f} of the law (95 %: {low:.3f} to {high:.3f})"

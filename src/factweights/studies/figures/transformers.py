@@ -6,7 +6,7 @@ Which variant has which of the numbers 7 to 9 is our choice.
 import math
 from abc import ABC
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 
@@ -23,6 +23,15 @@ from factweights.domains import (
     Subjects,
     Title,
 )
+from factweights.studies.figures.gathered import (
+    Criterion,
+    GraphLine,
+    TransformerData,
+    TransformerGrowth,
+    TransformerPoint,
+    TransformerSeries,
+    TransformerTotal,
+)
 from factweights.studies.figures.recall_series import RECALL, RecallSeries, adam, fitted
 from factweights.studies.figures.series import (
     TRANSFORMER_COLUMNS,
@@ -36,8 +45,9 @@ from factweights.studies.figures.series import (
 )
 from factweights.studies.figures.transformer_shapes import HEADS, Shape
 from factweights.studies.measuring.families import ANSWERS, Family, facts_at, size_for_bits, task_sizes
+from factweights.studies.measuring.results import RecallCapacityResult
 from factweights.studies.statistics import power_law, straight_line
-from factweights.studies.study import Cell, Data, Result, Table
+from factweights.studies.study import Cell, Result, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,7 +74,7 @@ NINE: tuple[Pair, ...] = (
 Extent = tuple[tuple[int, ...], tuple[Pair, ...], int]  # sizes, pairs and seeds of a scale
 
 
-class RecallCapacity(CapacityStudy, ABC):
+class RecallCapacity(CapacityStudy[TransformerData], ABC):
     """The most facts over d, for several shares of attention and MLP.
 
     Attributes:
@@ -84,8 +94,7 @@ class RecallCapacity(CapacityStudy, ABC):
 
     title: ClassVar[str]
     family: ClassVar[Family]
-    columns: ClassVar[Columns] = TRANSFORMER_COLUMNS
-    size: ClassVar[str] = "parameters"
+    columns: ClassVar[Columns[TransformerPoint]] = TRANSFORMER_COLUMNS
     axis: ClassVar[str] = "parameters"
     smoke: ClassVar[Extent] = SIZES[:3], NINE[3:6], 1
     laptop: ClassVar[Extent] = SIZES[1:7], NINE, 2
@@ -148,22 +157,24 @@ class RecallCapacity(CapacityStudy, ABC):
             for seed in self._seeds(s, shape)
         ]
 
-    def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
+    def _gather(self, results: Iterator[Result]) -> TransformerData:
         """A series for each way of training and each quotient H d_h / m, with its slope; the guide."""
-        series, overall = [], []
+        series: list[TransformerSeries] = []
+        overall: list[TransformerTotal] = []
         for s in self.series:
-            by_quotient: dict[float, list[dict[str, Any]]] = defaultdict(list)
+            named: Criterion = {"method": s.method, "settings": s.settings, "recall": self.recall}
+            by_quotient: dict[float, list[TransformerPoint]] = defaultdict(list)
             for shape in self._shapes(s):
-                found = take(results, self._seeds(s, shape))
+                found = take(results, RecallCapacityResult, self._seeds(s, shape))
                 by_quotient[shape.quotient].append(self._point(shape, found))
             for quotient, points in sorted(by_quotient.items()):
+                label = self._label(s, quotient)
                 series.append(
-                    self._gathered(s, points) | {"quotient": quotient, "label": self._label(s, quotient)}
+                    {**named, "points": points, **_grown(points), "quotient": quotient, "label": label}
                 )
             every = distinct(p for points in by_quotient.values() for p in points)
-            overall.append(
-                self._gathered(s, every) | {"label": f"{s.label}, all of them", "points": len(every)}
-            )
+            label = f"{s.label}, all of them"
+            overall.append({**named, "points": len(every), **_grown(every), "label": label})
         counts = [p["parameters"] for s in series for p in s["points"]]
         return {
             "figure": self.name,
@@ -177,13 +188,13 @@ class RecallCapacity(CapacityStudy, ABC):
         }
 
     @classmethod
-    def tables(cls, data: Data) -> list[Table]:
+    def tables(cls, data: TransformerData) -> list[Table]:
         """Facts over d for each quotient, and the growth of all points together."""
         each = [table(s["label"], cls.columns, s["points"], *_growth(s)) for s in data["series"]]
         return [*each, *(Table(s["label"], notes=_growth(s)) for s in data["overall"])]
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: TransformerData) -> "Figure":
         """Facts against parameters, with the paper's guide."""
         from factweights.plots import fig4_left
 
@@ -231,12 +242,16 @@ class RecallCapacity(CapacityStudy, ABC):
             label=f"{series.label}, d = {shape.d}, d_h = {shape.head_dim}, m = {shape.width}, seed {seed}",
         )
 
-    def _point(self, shape: Shape, found: list[dict[str, Any]]) -> dict[str, Any]:
+    def _point(self, shape: Shape, found: list[RecallCapacityResult]) -> TransformerPoint:
         measured = over_seeds(found)
         sizes = [run["size"] for result in found for run in result["runs"]]
         answers = task_sizes(self.family, max(2, sorted(sizes)[len(sizes) // 2]))[2]
         return {
-            **shape.model_dump(),
+            "d": shape.d,
+            "head_dim": shape.head_dim,
+            "width": shape.width,
+            "attention": shape.attention,
+            "mlp": shape.mlp,
             "heads": HEADS,
             "attention_parameters": shape.attention_parameters,
             "mlp_parameters": shape.mlp_parameters,
@@ -248,31 +263,6 @@ class RecallCapacity(CapacityStudy, ABC):
             "guide": GUIDE * shape.parameters,
             "per_parameter": measured["facts"] / shape.parameters,
             "bits_per_parameter": measured["facts"] * math.log2(answers) / shape.parameters,
-        }
-
-    def _gathered(self, series: RecallSeries, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Points with the exponent of facts in parameters; those that hit the largest S or no S left out."""
-        used = [p for p in points if p["facts"] > 0 and not p["capped"]]
-        facts = [[run["facts"] for run in p["runs"]] for p in used]
-        exponent = None
-        if len({p["parameters"] for p in used}) > 1:
-            exponent = power_law([p["parameters"] for p in used], facts).growth()
-        runs = [
-            (math.log(p["parameters"]), math.log(n))
-            for p, found in zip(used, facts, strict=True)
-            for n in found
-            if n > 0
-        ]
-        line = straight_line([x for x, _ in runs], [y for _, y in runs])
-        middle = math.exp(sum(math.log(p["per_parameter"]) for p in used) / len(used)) if used else None
-        return {
-            "method": series.method,
-            "settings": series.settings,
-            "recall": self.recall,
-            "points": list(points),
-            "exponent": exponent,
-            "line": None if line is None else line.to_dict(),
-            "per_parameter": middle,
         }
 
 
@@ -294,7 +284,7 @@ class Fig7(RecallCapacity):
     family: ClassVar[Family] = "S=R"
 
     @classmethod
-    def draw(cls, data: dict[str, Any]) -> "Figure":
+    def draw(cls, data: TransformerData) -> "Figure":
         """Facts against both counts."""
         from factweights.plots import fig7
 
@@ -322,7 +312,29 @@ class Fig9(RecallCapacity):
     laptop: ClassVar[Extent] = SIZES[1:5], NINE[::2], 1
 
 
-def _growth(series: Data) -> tuple[str, ...]:
+def _grown(points: Sequence[TransformerPoint]) -> TransformerGrowth:
+    """The exponent of facts in parameters; those that hit the largest S or no S left out."""
+    used = [p for p in points if p["facts"] > 0 and not p["capped"]]
+    facts = [[run["facts"] for run in p["runs"]] for p in used]
+    exponent = None
+    if len({p["parameters"] for p in used}) > 1:
+        exponent = power_law([p["parameters"] for p in used], facts).growth()
+    runs = [
+        (math.log(p["parameters"]), math.log(n))
+        for p, found in zip(used, facts, strict=True)
+        for n in found
+        if n > 0
+    ]
+    line = straight_line([x for x, _ in runs], [y for _, y in runs])
+    middle = math.exp(sum(math.log(p["per_parameter"]) for p in used) / len(used)) if used else None
+    return {
+        "exponent": exponent,
+        "line": None if line is None else line.to_dict(),
+        "per_parameter": middle,
+    }
+
+
+def _growth(series: TransformerGrowth) -> tuple[str, ...]:
     line = series["line"]
     if not line:
         return ()
@@ -330,7 +342,7 @@ def _growth(series: Data) -> tuple[str, ...]:
     return (f"  facts grow as parameters^{line['slope']:.3f}{spread}, {series['per_parameter']:.3f} each",)
 
 
-def distinct(points: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def distinct(points: Iterable[TransformerPoint]) -> list[TransformerPoint]:
     """Each transformer once: where d_h is rounded, two quotients have some in common."""
     return list({(p["d"], p["head_dim"], p["width"]): p for p in points}.values())
 
@@ -340,7 +352,7 @@ def quotient_name(quotient: float) -> str:
     return f"{quotient:g}" if quotient >= 1 else f"1/{1 / quotient:g}"
 
 
-def _lines(smallest: float, largest: float) -> list[dict[str, Any]]:
+def _lines(smallest: float, largest: float) -> list[GraphLine]:
     points = [[x, GUIDE * x] for x in (smallest, largest)]
     label = f"{GUIDE:g} × parameters, recall ≥ 0.99, the paper's guide"
     return [{"name": "paper-guide", "label": label, "points": points}]

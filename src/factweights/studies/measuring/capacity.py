@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import cast
 
 import torch
 
@@ -11,11 +11,21 @@ from factweights.certificates.margins import margins_of
 from factweights.errors import SettingError, UnknownNameError
 from factweights.facts.associations import Assignment, Associations
 from factweights.facts.recall_task import RecallTask
+from factweights.folders.jsons import Json
 from factweights.memories.transformer import RecallTransformer
 from factweights.methods import method_named
 from factweights.sizing import capacity
 from factweights.sizing.probing import probe
 from factweights.studies.measuring.families import task_sizes
+from factweights.studies.measuring.results import (
+    CapacityResult,
+    RecallCapacityResult,
+    RecallProbe,
+    RecallResult,
+    RecallRun,
+    SuccessResult,
+    Trained,
+)
 
 PROMPTS = 2**14  # fresh ones that recall is measured on at least; every fact as often as the others
 BLOCK = 2**24  # scores or token counts held at once
@@ -28,11 +38,11 @@ def measure_capacity(
     d: int,
     recall: float,
     seed: int,
-    settings: dict[str, Any] | None = None,
+    settings: Json | None = None,
     tolerance: float = 0.01,
     outputs: int | None = None,
     assignment: Assignment = "uniform",
-) -> dict[str, Any]:
+) -> CapacityResult:
     """The capacity of one method at one size with one seed, as ``Capacity.to_dict`` gives it.
 
     And the ``parameters`` of a memory of that size, every scalar counted.
@@ -47,12 +57,12 @@ def measure_capacity(
         outputs=outputs,
         assignment=assignment,
     )
-    return {**found.to_dict(), "parameters": chosen.n_parameters(d, d)}
+    return cast(CapacityResult, {**found.to_dict(), "parameters": chosen.n_parameters(d, d)})
 
 
 def measure_success(
-    method: str, facts: int, d: int, recall: float, seed: int, settings: dict[str, Any] | None = None
-) -> dict[str, Any]:
+    method: str, facts: int, d: int, recall: float, seed: int, settings: Json | None = None
+) -> SuccessResult:
     """Whether one method stores ``facts`` random injective facts of dimension ``d`` with one seed."""
     begun = time.perf_counter()
     chosen = method_named(method)(**(settings or {})).for_recall(recall)
@@ -68,15 +78,15 @@ def measure_success(
 
 def measure_recall(
     method: str,
-    settings: dict[str, Any],
+    settings: Json,
     subjects: int,
     relations: int,
     answers: int,
     seed: int,
     recall: float = 0.99,
-    variants: Sequence[dict[str, Any]] = (),
+    variants: Sequence[Json] = (),
     prompts: int = PROMPTS,
-) -> dict[str, Any]:
+) -> RecallResult:
     """One transformer trained on one random recall task, and its recall on fresh prompts.
 
     Args:
@@ -96,22 +106,20 @@ def measure_recall(
         )
     begun = time.perf_counter()
     task = RecallTask.random(subjects, relations, answers, seed=seed)
-    best: dict[str, Any] = {}
-    tries = 0
+    tried: list[Trained] = []
     for variant in variants or ({},):
         found = RECALL_METHODS[method](**{**settings, **variant}).solve(task, seed=seed)
-        memory, tries = found.memory, tries + 1
-        reached = fresh_recall(memory, task, prompts=prompts, seed=seed)
-        if not best or reached > best["recall"]:
-            best = {"recall": reached, "variant": variant, "evaluations": found.steps} | _counted(memory)
-        if best["recall"] >= recall:
+        reached = fresh_recall(found.memory, task, prompts=prompts, seed=seed)
+        tried.append(_trained(found.memory, reached, variant, found.steps))
+        if reached >= recall:
             break
-    return {"facts": len(task), **best, "tries": tries, "seconds": time.perf_counter() - begun}
+    best = max(tried, key=lambda t: t["recall"])
+    return {"facts": len(task), **best, "tries": len(tried), "seconds": time.perf_counter() - begun}
 
 
 def measure_recall_capacity(
     method: str,
-    settings: dict[str, Any],
+    settings: Json,
     family: str,
     seed: int,
     recall: float = 0.99,
@@ -119,9 +127,9 @@ def measure_recall_capacity(
     high: int = 512,
     tolerance: float = 0.05,
     guess: int | None = None,
-    variants: Sequence[dict[str, Any]] = (),
+    variants: Sequence[Json] = (),
     prompts: int = PROMPTS,
-) -> dict[str, Any]:
+) -> RecallCapacityResult:
     """The most facts that one transformer is trained to recall: the size S of its task searched.
 
     Args:
@@ -136,7 +144,7 @@ def measure_recall_capacity(
         ``low`` failed; the bracket in facts, its upper end None where ``high`` worked.
     """
     begun = time.perf_counter()
-    probes: list[dict[str, Any]] = []
+    probes: list[RecallProbe] = []
 
     def works(size: int) -> bool:
         S, R, D = task_sizes(family, size)
@@ -147,7 +155,7 @@ def measure_recall_capacity(
 
     below, above = largest_size(works, guess or low, low, high, tolerance)
     facts = 0 if below is None else math.prod(task_sizes(family, below)[:2])
-    run = {
+    run: RecallRun = {
         "seed": seed,
         "size": below or 0,
         "facts": facts,
@@ -156,8 +164,15 @@ def measure_recall_capacity(
         "probes": probes,
         "seconds": time.perf_counter() - begun,
     }
-    named = {"method": {"method": method, **settings}, "family": family, "recall": recall}
-    return {**named, "facts": facts, "law": None, "runs": [run], "seconds": run["seconds"]}
+    return {
+        "method": {"method": method, **settings},
+        "family": family,
+        "recall": recall,
+        "facts": facts,
+        "law": None,
+        "runs": [run],
+        "seconds": run["seconds"],
+    }
 
 
 def largest_size(
@@ -210,5 +225,11 @@ def fresh_recall(
     return right / (draws * len(task))
 
 
-def _counted(memory: RecallTransformer) -> dict[str, Any]:
-    return {"parameters": memory.count_parameters(), "paper_count": memory.paper_count}
+def _trained(memory: RecallTransformer, recall: float, variant: Json, evaluations: int) -> Trained:
+    return {
+        "recall": recall,
+        "variant": variant,
+        "evaluations": evaluations,
+        "parameters": memory.count_parameters(),
+        "paper_count": memory.paper_count,
+    }

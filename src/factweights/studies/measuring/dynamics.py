@@ -1,15 +1,16 @@
 """The functions of cells that follow a model while it learns. Everything heavy is imported here."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import numpy as np
 
-from factweights.dynamics import Stage, descend, gradient_flow
+from factweights.dynamics import Stage, Trace, descend, gradient_flow
 from factweights.facts.recall_task import RecallTask
+from factweights.folders.jsons import Json
+from factweights.studies.measuring.results import Curves, DescentResult, FlowResult
 
 SHOWN = 400  # readings that are kept of a curve at most
-CURVES = ("times", "loss", "relation_loss", "subject_loss", "kl", "grad_norm", "accuracy")
 
 
 def measure_flow(
@@ -28,7 +29,7 @@ def measure_flow(
     end: float | None = None,
     frames: Sequence[float] = (),
     curves: bool = False,
-) -> dict[str, Any]:
+) -> FlowResult:
     """The stages of one exact flow.
 
     Args:
@@ -44,15 +45,16 @@ def measure_flow(
     """
     task = _task(subjects, relations, answers, table, alpha, beta, noise, length, seed)
     flow = gradient_flow(task, start=start, init=init, goal=goal, end=end, seed=seed)
-    found = {k: v for k, v in flow.to_dict().items() if k not in ("loss", "trace")}
-    found |= {"hallucination": _length(flow.stages), "smallest_kl": min(flow.trace.kl), "facts": len(task)}
+    kept = {k: v for k, v in flow.to_dict().items() if k not in ("loss", "trace")}
+    kept |= {"hallucination": _length(flow.stages), "smallest_kl": min(flow.trace.kl), "facts": len(task)}
+    found = cast(FlowResult, kept)
     if curves:
-        found["curves"] = _thinned(flow.trace.to_dict())
+        found["curves"] = _thinned(flow.trace)
     if frames:
-        kept = [t for t in frames if t <= flow.end]
+        times = [t for t in frames if t <= flow.end]
         found["frames"] = {
-            "times": kept,
-            "probabilities": [np.round(flow.probabilities(t), 4).tolist() for t in kept],
+            "times": times,
+            "probabilities": [np.round(flow.probabilities(t), 4).tolist() for t in times],
         }
         found["relation"] = task.relation.tolist()
     return found
@@ -62,13 +64,13 @@ def measure_descent(
     subjects: int,
     relations: int,
     answers: int,
-    settings: dict[str, Any],
+    settings: Json,
     seed: int,
     table: str = "structured",
     noise: int | None = None,
     length: int = 32,
     compare: bool = True,
-) -> dict[str, Any]:
+) -> DescentResult:
     """The stages of one descent, and how far its loss is from the flow's at the same times.
 
     Args:
@@ -79,8 +81,9 @@ def measure_descent(
     """
     task = _task(subjects, relations, answers, table, 0.0, 0.0, noise, length, 0)
     found = descend(task, **settings, seed=seed)
-    told = {k: v for k, v in found.to_dict().items() if k != "trace"}
-    told |= {"hallucination": _length(found.stages), "curves": _thinned(found.trace.to_dict())}
+    kept = {k: v for k, v in found.to_dict().items() if k != "trace"}
+    kept |= {"hallucination": _length(found.stages), "curves": _thinned(found.trace)}
+    told = cast(DescentResult, kept)
     if compare:
         flow = gradient_flow(
             task, start=found.start, init=found.init, goal=1e-6, end=found.trace.times[-1], seed=seed
@@ -114,7 +117,7 @@ def _task(
     length: int,
     seed: int,
 ) -> RecallTask:
-    how: dict[str, Any] = {"noise": noise, "length": length, "alpha": alpha, "beta": beta}
+    how: Json = {"noise": noise, "length": length, "alpha": alpha, "beta": beta}
     if table == "structured":
         return RecallTask.structured(subjects, relations, answers, **how)
     return RecallTask.random(subjects, relations, answers, seed=seed, **how)
@@ -125,10 +128,21 @@ def _length(stages: Sequence[Stage]) -> float:
     return next((s.end - s.start for s in stages if s.name == "hallucination" and s.end is not None), 0.0)
 
 
-def _thinned(trace: dict[str, Any]) -> dict[str, Any]:
+def _thinned(trace: Trace) -> Curves:
     """At most ``SHOWN`` readings, the last one among them."""
-    n = len(trace["times"])
+    n = len(trace.times)
     kept = np.unique(np.linspace(0, n - 1, min(n, SHOWN)).round().astype(int))
-    told: dict[str, Any] = {name: [trace[name][i] for i in kept] for name in CURVES}
-    told["attention"] = {role: [x[i] for i in kept] for role, x in trace["attention"].items()}
-    return told
+
+    def shown(readings: Sequence[float]) -> list[float]:
+        return [readings[i] for i in kept]
+
+    return {
+        "times": shown(trace.times),
+        "loss": shown(trace.loss),
+        "relation_loss": shown(trace.relation_loss),
+        "subject_loss": shown(trace.subject_loss),
+        "kl": shown(trace.kl),
+        "grad_norm": shown(trace.grad_norm),
+        "accuracy": shown(trace.accuracy),
+        "attention": {role: shown(x) for role, x in trace.attention.items()},
+    }

@@ -4,7 +4,9 @@ import dataclasses
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import cast
+
+from factweights.studies.measuring.results import CompiledResult, LearntResult
 
 
 def measure_trained(
@@ -16,7 +18,7 @@ def measure_trained(
     batch: int,
     rate: float,
     seed: int,
-) -> dict[str, Any]:
+) -> LearntResult:
     """Train a stock model of about so many parameters on so many invented people; the bits it has learnt."""
     from factweights.models.people.population import Population
     from factweights.models.people.training import Recipe, learn, sized
@@ -24,10 +26,10 @@ def measure_trained(
     population = Population(people, seed=seed)
     settings = sized(architecture, shape, parameters, population.vocabulary, population.length)
     found = learn(population, settings, Recipe(exposures, batch, rate), seed=seed)
-    return {**dataclasses.asdict(found), "people": people, "seed": seed}
+    return cast(LearntResult, {**dataclasses.asdict(found), "people": people, "seed": seed})
 
 
-def measure_compiled(people: int, seed: int) -> dict[str, Any]:
+def measure_compiled(people: int, seed: int) -> CompiledResult:
     """Compile the attributes of so many people into a model, and read their bits back."""
     from factweights.export import compile_table
     from factweights.models.measure import measure

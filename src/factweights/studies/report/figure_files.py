@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from factweights.errors import FactweightsError, FileFormatError
-from factweights.folders import read_json
+from factweights.folders import Json, read_json
 from factweights.folders.jsons import checked
 
 LARGEST = 1e30  # of a number that is drawn: beyond it axes have no ticks that can be counted
@@ -39,10 +39,10 @@ class FigureFile(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
 
     figure: str
-    series: Annotated[list[dict[str, Any]], AfterValidator(_sane)]
+    series: Annotated[list[Json], AfterValidator(_sane)]
     title: Annotated[str, Field(max_length=1000)] = ""
     scale: str | None = ""
-    spec: dict[str, Any] | None = None
+    spec: Json | None = None
     spec_hash: str = ""
     versions: dict[str, str] = {}
     cells: Annotated[int, Field(ge=0)] | None = None
@@ -50,7 +50,7 @@ class FigureFile(BaseModel):
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
-def read_figure(path: Path, name: str) -> dict[str, Any]:
+def read_figure(path: Path, name: str) -> Json:
     """The numbers of the figure ``name``.
 
     Raises:
@@ -64,7 +64,7 @@ def read_figure(path: Path, name: str) -> dict[str, Any]:
     return found
 
 
-def _sane_file(found: dict[str, Any], path: Path) -> None:
+def _sane_file(found: Json, path: Path) -> None:
     try:
         _sane(found)
     except ValueError as e:

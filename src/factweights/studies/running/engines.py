@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import ClassVar, final
 
 from factweights.domains import Workers, checked
 from factweights.studies.running.processes import run_in_processes
-from factweights.studies.study import Cell
+from factweights.studies.study import Cell, Result
 
 Pack = tuple[Cell, ...]
 
@@ -32,7 +32,7 @@ class Outcome:
         peak_bytes: the most memory its process had held by then; 0 where that is unknown.
     """
 
-    result: dict[str, Any] | None
+    result: Result | None
     error: str | None
     seconds: float
     lost: bool = False

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from factweights.domains import Workers, checked
+from factweights.folders.jsons import Json
 from factweights.show import Shown, duration
 from factweights.studies.running.kept import Kept
 from factweights.studies.study import Cell, Study
@@ -40,7 +40,7 @@ class Estimate(Shown):
     workers: int
     paces: str
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain numbers, ready for JSON."""
         return asdict(self)
 
@@ -93,6 +93,6 @@ def _pace(study: Study) -> float:
 
 
 @cache
-def _paces() -> dict[str, Any]:
+def _paces() -> Json:
     """Measured paces; see the file for the runs that they are from."""
     return json.loads((files("factweights.studies.running") / "paces.json").read_text(encoding="utf-8"))

@@ -8,15 +8,14 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from factweights.errors import OutputError
-from factweights.folders import plain, whole_file
+from factweights.folders import Json, plain, whole_file
 from factweights.folders.jsons import parse_json
 from factweights.folders.leftovers import sweep
-from factweights.studies.study import Cell, canonical_hash
+from factweights.studies.study import Cell, Result, canonical_hash
 
 CHEAP = 1.0  # seconds of a cell for which waiting for the disk would be most of the work
 _PACKAGES = ("factweights", "torch", "numpy", "scipy", "matplotlib")
@@ -64,7 +63,7 @@ class Kept:
             pass
         (self.cells / ".writable").unlink(missing_ok=True)
 
-    def read(self, cell: Cell, digest: str | None = None) -> dict[str, Any] | None:
+    def read(self, cell: Cell, digest: str | None = None) -> Json | None:
         """The result of a cell that was finished earlier; None where there is none that can be trusted.
 
         Args:
@@ -74,7 +73,7 @@ class Kept:
         record = self.record(cell.hash, digest)
         return record["result"] if record is not None and record["cell"] == cell.spec else None
 
-    def record(self, name: str, digest: str | None = None) -> dict[str, Any] | None:
+    def record(self, name: str, digest: str | None = None) -> Json | None:
         """All that the file of the cell with hash ``name`` says; None unless it is whole and of that cell.
 
         A file has a checksum of its own beside the SHA-256 that the ledger may know, so that a changed digit
@@ -105,7 +104,7 @@ class Kept:
         """The hashes of all cells that have a file."""
         return {p.stem for p in self.cells.glob("*.json") if not p.name.startswith(".")}
 
-    def write(self, cell: Cell, result: dict[str, Any], seconds: float) -> tuple[dict[str, Any], str]:
+    def write(self, cell: Cell, result: Result, seconds: float) -> tuple[Json, str]:
         """Keep a result; return it as :meth:`read` will, and the SHA-256 of the file."""
         record = {"cell": cell.spec, "result": plain(result), "seconds": seconds, "versions": versions()}
         record["checksum"] = canonical_hash(record)

@@ -24,7 +24,7 @@ from factweights.folders.jsons import parse_json
 from factweights.folders.manifests import Sha256
 from factweights.studies.running.engines import Outcome
 from factweights.studies.running.kept import Kept
-from factweights.studies.study import Cell, Study, canonical_hash
+from factweights.studies.study import Cell, Result, Study, canonical_hash
 
 LEDGER, LOCK = "ledger.sqlite", "ledger.lock"
 FORMAT = 1  # raised when a column changes its meaning
@@ -124,7 +124,7 @@ class Ledger:
                 rows,
             )
 
-    def results(self, cells: Mapping[str, Cell]) -> dict[str, dict[str, Any]]:
+    def results(self, cells: Mapping[str, Cell]) -> dict[str, Result]:
         """Those that are finished, by hash; a damaged file makes its cell pending again."""
         digests = dict(self._db.execute("SELECT hash, sha256 FROM cells WHERE state = 'done'"))
         found, damaged = {}, []
@@ -145,7 +145,7 @@ class Ledger:
         rows = self._db.execute("SELECT hash FROM cells WHERE state = 'failed'")
         return {name for (name,) in rows if name in cells}
 
-    def finish(self, done: Sequence[tuple[Cell, Outcome]]) -> list[dict[str, Any] | None]:
+    def finish(self, done: Sequence[tuple[Cell, Outcome]]) -> list[Result | None]:
         """Keep outcomes: the file first, then the row; return the results as they will be read."""
         results, rows = [], []
         for cell, outcome in done:

@@ -8,7 +8,7 @@ from typing import Any
 
 from factweights.errors import MissingExtraError, UnknownNameError
 from factweights.studies.running.run import OnResult
-from factweights.studies.study import Cell
+from factweights.studies.study import Cell, Result
 
 LOGS = ("tensorboard", "trackio")
 
@@ -35,7 +35,7 @@ def live_log(name: str, folder: str | Path) -> Iterator[OnResult]:
     write, close = openers[name](Path(folder))
     step = 0
 
-    def listen(cell: Cell, result: dict[str, Any]) -> None:
+    def listen(cell: Cell, result: Result) -> None:
         nonlocal step
         step += 1
         write({f"{cell.function}/{k}": float(v) for k, v in result.items() if _is_number(v)}, step)

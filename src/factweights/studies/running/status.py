@@ -6,10 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from factweights.errors import FileFormatError, MissingExtraError, SettingError, UnknownNameError
-from factweights.folders import whole_file
+from factweights.folders import Json, whole_file
 from factweights.show import Shown
 from factweights.studies.figures import STUDIES
 from factweights.studies.running.kept import Kept
@@ -33,6 +33,14 @@ class StudyStatus:
     cell_seconds: float
 
 
+class Running(TypedDict):
+    """A run that has not ended."""
+
+    pid: int
+    host: str
+    begun: str
+
+
 @dataclass(frozen=True)
 class Status(Shown):
     """How far the studies of a folder are.
@@ -51,9 +59,9 @@ class Status(Shown):
     done: int
     failed: int
     failures: tuple[dict[str, str], ...]
-    running: dict[str, Any] | None
+    running: Running | None
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain numbers and strings, ready for JSON."""
         return asdict(self)
 
@@ -86,9 +94,9 @@ class Results(Shown):
             result.
     """
 
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[Json, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """The rows, ready for JSON."""
         return {"rows": list(self.rows)}
 
@@ -153,7 +161,7 @@ def study_status(folder: str | Path) -> Status:
             )
         )
         row = db.execute("SELECT pid, host, begun, ended FROM runs ORDER BY id DESC LIMIT 1").fetchone()
-    running: dict[str, Any] | None = None
+    running: Running | None = None
     if row is not None and not row[3]:
         running = {"pid": row[0], "host": row[1], "begun": row[2]}
     return Status(str(folder), studies, cells, done, failed, failures, running)
