@@ -3,8 +3,10 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
+from factweights.folders.jsons import Json
+from factweights.show import with_interval
 from factweights.studies.report.comparisons import Finding
 from factweights.studies.study import Data
 
@@ -61,7 +63,23 @@ class Judged:
     scale: str
     verdict: Verdict
 
-    def to_dict(self) -> dict[str, Any]:
+    @property
+    def expected_text(self) -> str:
+        """The expected value and the band."""
+        low, high = self.band
+        if high == float("inf"):
+            return f"≥ {low:g}"
+        return with_interval(self.expected, None if low == high else self.band)
+
+    @property
+    def measured_text(self) -> str:
+        """The value with its interval."""
+        if self.value is None:
+            return "–"
+        detail = f"; {self.detail}" if self.detail else ""
+        return with_interval(self.value, self.interval) + detail
+
+    def to_dict(self) -> Json:
         """Plain numbers and strings, ready for JSON."""
         return asdict(self)
 

@@ -12,15 +12,49 @@ from pathlib import Path
 from typing import Any
 
 from factweights.errors import FactweightsError, FileFormatError
-from factweights.folders import must_take_file, whole_file
-from factweights.show import Shown, duration, with_interval
+from factweights.folders import Json, must_take_file, whole_file
+from factweights.show import Shown, duration
 from factweights.studies.figures import STUDIES
 from factweights.studies.report.checks import Claim, Judged, judge
 from factweights.studies.report.claims import CLAIMS
 from factweights.studies.report.figure_files import numbers_of, read_figure
+from factweights.studies.study import Data
 
 BAR = r"\|"  # in a cell of a Markdown table
 REPORT = "report.html"
+Plain = int | float | str | None  # what a cell of a table on the page holds
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one figure.
+
+    Attributes:
+        name, title, scale: of the study.
+        svg, trouble: the picture, or why there is none.
+        claims: about this figure.
+        fits: power laws, one row each.
+        columns, rows: its points as a table.
+        json, csv: downloads, as links that hold them.
+        spec, spec_hash, versions, cells, cell_seconds: how it was made.
+    """
+
+    name: str
+    title: str
+    scale: str | None
+    svg: str
+    trouble: str
+    claims: tuple[Judged, ...]
+    fits: tuple[tuple[str, ...], ...]
+    columns: list[str]
+    rows: list[list[Plain]]
+    json: str
+    csv: str
+    spec: str
+    spec_hash: str
+    versions: dict[str, str]
+    cells: int | None
+    cell_seconds: str
 
 
 @dataclass(frozen=True)
@@ -37,7 +71,7 @@ class Report(Shown):
     claims: tuple[Judged, ...]
     figures: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Json:
         """Plain numbers and strings, ready for JSON."""
         claims = [c.to_dict() for c in self.claims]
         return {"report": str(self.path), "claims": claims, "shown": list(self.figures)}
@@ -56,15 +90,15 @@ class Report(Shown):
         ]
         for c in self.claims:
             scale = f", {c.scale}" if c.scale else ""
-            cells = [f"{c.statement}; {c.quantity}", f"{c.figure}{scale}", c.source, expected_text(c)]
-            cells += [measured_text(c), f"**{c.verdict}**"]
+            cells = [f"{c.statement}; {c.quantity}", f"{c.figure}{scale}", c.source, c.expected_text]
+            cells += [c.measured_text, f"**{c.verdict}**"]
             rows.append(f"| {' | '.join(text.replace('|', BAR) for text in cells)} |")
         return "\n".join(rows) + "\n"
 
     def lines(self) -> list[tuple[str, str]]:
         """What a person wants to read."""
         told = [
-            (c.name, f"{c.verdict}: {c.quantity} {measured_text(c)}; expected {expected_text(c)}")
+            (c.name, f"{c.verdict}: {c.quantity} {c.measured_text}; expected {c.expected_text}")
             for c in self.claims
         ]
         return [*told, ("report", str(self.path))]
@@ -98,12 +132,12 @@ def write_report(
     return Report(path, judged, tuple(found))
 
 
-def _judged(folder: Path, claim: Claim, data: dict[str, Any] | None) -> Judged:
+def _judged(folder: Path, claim: Claim, data: Json | None) -> Judged:
     with numbers_of(folder / f"{claim.figure}.json"):
         return judge(claim, data)
 
 
-def read_studies(folder: Path) -> dict[str, dict[str, Any]]:
+def read_studies(folder: Path) -> dict[str, Json]:
     """The numbers that studies left in ``folder``, by name, in the order of the paper.
 
     Raises:
@@ -123,29 +157,13 @@ def read_studies(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def expected_text(c: Judged) -> str:
-    """The expected value and the band."""
-    low, high = c.band
-    if high == float("inf"):
-        return f"≥ {low:g}"
-    return with_interval(c.expected, None if low == high else c.band)
-
-
-def measured_text(c: Judged) -> str:
-    """The value with its interval."""
-    if c.value is None:
-        return "–"
-    detail = f"; {c.detail}" if c.detail else ""
-    return with_interval(c.value, c.interval) + detail
-
-
-def _context(folder: Path, found: Mapping[str, dict[str, Any]], judged: Sequence[Judged]) -> dict[str, Any]:
+def _context(folder: Path, found: Mapping[str, Json], judged: Sequence[Judged]) -> dict[str, object]:
     counts = Counter(c.verdict for c in judged)
     order = ("holds", "open", "fails", "not shown", "not run")
     versions = next(iter(found.values())).get("versions", {})
     return {
         "counts": [(v, counts[v]) for v in order if counts[v]],
-        "claims": [_claim(c) for c in judged],
+        "claims": judged,
         "figures": [_figure(folder, name, data, judged) for name, data in found.items()],
         "shown": list(found),
         "versions": versions,
@@ -154,16 +172,12 @@ def _context(folder: Path, found: Mapping[str, dict[str, Any]], judged: Sequence
     }
 
 
-def _claim(c: Judged) -> dict[str, Any]:
-    return {**c.to_dict(), "expected_text": expected_text(c), "measured_text": measured_text(c)}
-
-
-def _figure(folder: Path, name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[str, Any]:
+def _figure(folder: Path, name: str, data: Json, judged: Sequence[Judged]) -> Section:
     with numbers_of(folder / f"{name}.json"):
         return _shown(name, data, judged)
 
 
-def _shown(name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[str, Any]:
+def _shown(name: str, data: Json, judged: Sequence[Judged]) -> Section:
     from factweights.plots.page import inline_svg
 
     kind = STUDIES[name]
@@ -173,27 +187,27 @@ def _shown(name: str, data: dict[str, Any], judged: Sequence[Judged]) -> dict[st
         svg, trouble = "", f"could not be drawn: {e}"
     columns, rows = _table(data)
     text = json.dumps(data, ensure_ascii=False, allow_nan=False)
-    return {
-        "name": name,
-        "title": data.get("title", name),
-        "scale": data.get("scale", ""),
-        "svg": svg,
-        "trouble": trouble,
-        "claims": [_claim(c) for c in judged if c.figure == name],
-        "fits": [list(dataclasses.astuple(fit)) for fit in kind.fits(data)],
-        "columns": columns,
-        "rows": rows,
-        "json": _download(text, "application/json"),
-        "csv": _download(_csv(columns, rows), "text/csv"),
-        "spec": json.dumps(data.get("spec"), indent=1, ensure_ascii=False),
-        "spec_hash": data.get("spec_hash", ""),
-        "versions": data.get("versions", {}),
-        "cells": data.get("cells"),
-        "cell_seconds": duration(data.get("cell_seconds", 0.0)),
-    }
+    return Section(
+        name=name,
+        title=data.get("title", name),
+        scale=data.get("scale", ""),
+        svg=svg,
+        trouble=trouble,
+        claims=tuple(c for c in judged if c.figure == name),
+        fits=tuple(dataclasses.astuple(fit) for fit in kind.fits(data)),
+        columns=columns,
+        rows=rows,
+        json=_download(text, "application/json"),
+        csv=_download(_csv(columns, rows), "text/csv"),
+        spec=json.dumps(data.get("spec"), indent=1, ensure_ascii=False),
+        spec_hash=data.get("spec_hash", ""),
+        versions=data.get("versions", {}),
+        cells=data.get("cells"),
+        cell_seconds=duration(data.get("cell_seconds", 0.0)),
+    )
 
 
-def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
+def _table(data: Data) -> tuple[list[str], list[list[Plain]]]:
     """The points (cells, flows, runs) of all series, plain values only, under the names that they share."""
     found = [
         {"series": s["label"], **_plain(p)}
@@ -204,14 +218,14 @@ def _table(data: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     return columns, [[p.get(k) for k in columns] for p in found]
 
 
-def _plain(point: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(point: Data) -> dict[str, Plain]:
     shown = {k: v for k, v in point.items() if v is None or isinstance(v, (int, float, str))}
     if "interval" in point:
         shown |= {"smallest": point["interval"][0], "largest": point["interval"][1]}
     return shown
 
 
-def _csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[Plain]]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows([columns, *rows])
     return out.getvalue()
