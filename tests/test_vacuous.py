@@ -58,13 +58,13 @@ def data(*facts: int, method: str = "m") -> dict:
 
 
 def test_a_size_at_which_nothing_fits_counts():
-    over = comparisons.over("parameters", comparisons.law, "m", 1.0)
+    over = comparisons.over(comparisons.parameters, comparisons.law, "m", 1.0)
     assert over(data(10, 10, 10)).value == pytest.approx(1.0)
     found = over(data(0, 10, 10))
     assert (found.value, found.detail) == (0.0, "nothing fits at 1 of 3 sizes")
     assert judge(claim(over), data(0, 10, 10)).verdict == "fails"
     assert over(data()) is None
-    drift = comparisons.drift("parameters", comparisons.law, "m", 1.0)
+    drift = comparisons.drift(comparisons.parameters, comparisons.law, "m", 1.0)
     assert drift(data(10, 20, 40)).value > 0
     assert drift(data(0, 10, 20, 40)) is None
     assert comparisons.per_parameter(data(0, 8, method="fit")).value == 0.0

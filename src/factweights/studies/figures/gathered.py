@@ -5,7 +5,7 @@ from typing import Generic, NotRequired, TypedDict, TypeVar
 
 from pydantic import JsonValue
 
-from factweights.studies.measuring.results import DescentResult, FlowResult, SeedRun
+from factweights.studies.measuring.results import ComparedDescent, FlowResult, SeedRun
 from factweights.studies.statistics import Growth, Interval, LineFit
 from factweights.studies.study import FigureData
 
@@ -227,7 +227,7 @@ class LearningSeries(TypedDict):
 
     kind: str
     label: str
-    runs: Sequence[DescentResult | FlowResult]
+    runs: Sequence[ComparedDescent | FlowResult]
 
 
 class LearningData(FigureData[LearningSeries]):

@@ -7,7 +7,7 @@ from factweights.domains import Count, Positive, Rate, SomeSeeds, Title
 from factweights.show import number
 from factweights.studies.figures.gathered import LearningData, LearningSeries
 from factweights.studies.figures.series import at_scale, take
-from factweights.studies.measuring.results import DescentResult, FlowResult
+from factweights.studies.measuring.results import ComparedDescent, FlowResult
 from factweights.studies.study import Cell, Result, Study, Table
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class Fig5(Study[LearningData]):
 
     def _gather(self, results: Iterator[Result]) -> LearningData:
         """Curves and stages of both."""
-        found = take(results, DescentResult, self.seeds)
-        runs: list[DescentResult] = [
+        found = take(results, ComparedDescent, self.seeds)
+        runs: list[ComparedDescent] = [
             {"seed": seed, **run} for seed, run in zip(self.seeds, found, strict=True)
         ]
         (flow,) = take(results, FlowResult, (0,))
@@ -129,7 +129,7 @@ class Fig5(Study[LearningData]):
         return Cell(function="flow", arguments=arguments, cost=0.3, label="exact flow")
 
 
-def _stages(run: DescentResult | FlowResult) -> tuple[str, ...]:
+def _stages(run: ComparedDescent | FlowResult) -> tuple[str, ...]:
     told = ", ".join(f"{number(s['start'])} – {number(s['end'])}" for s in run["stages"])
     off = f"{run['off_flow']['largest']:.1%}" if "off_flow" in run else "–"
     return number(run.get("seed")), told, f"{run['plateau_loss']:.4f}", off

@@ -174,8 +174,8 @@ class OffFlow(TypedDict):
     of_first: float
 
 
-class DescentResult(Watched):
-    """``descent``: of :class:`factweights.dynamics.Descent`; the flow beside it where it was asked for."""
+class DescentAlone(Watched):
+    """A descent, of :class:`factweights.dynamics.Descent`."""
 
     rate: float
     steps: int
@@ -185,7 +185,18 @@ class DescentResult(Watched):
     d: int
     seed: int
     curves: Curves
+
+
+class DescentResult(DescentAlone):
+    """``descent``: compared with the flow where that was asked for."""
+
     off_flow: NotRequired[OffFlow]
+
+
+class ComparedDescent(DescentAlone):
+    """``descent`` with ``compare``, which is the default."""
+
+    off_flow: OffFlow
 
 
 class LearntResult(TypedDict):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from factweights.folders.jsons import Json
 from factweights.show import with_interval
@@ -36,7 +36,7 @@ class Claim:
     expected: float
     low: float
     high: float
-    measure: Callable[[Data], Finding | None]
+    measure: Callable[[Any], Finding | None]
 
 
 @dataclass(frozen=True)

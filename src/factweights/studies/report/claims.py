@@ -26,7 +26,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        comparisons.over("parameters", comparisons.matrix_guide, "exact-linear", 0.99),
+        comparisons.over(comparisons.parameters, comparisons.matrix_guide, "exact-linear", 0.99),
     ),
     Claim(
         "linear-law",
@@ -37,7 +37,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.9,
         1.1,
-        comparisons.over("parameters", comparisons.law, "exact-linear", 1.0),
+        comparisons.over(comparisons.parameters, comparisons.law, "exact-linear", 1.0),
     ),
     Claim(
         "linear-growth",
@@ -48,7 +48,7 @@ CLAIMS: tuple[Claim, ...] = (
         0.0,
         -0.05,
         0.05,
-        comparisons.drift("parameters", comparisons.law, "exact-linear", 1.0),
+        comparisons.drift(comparisons.parameters, comparisons.law, "exact-linear", 1.0),
     ),
     Claim(
         "linear-training",
@@ -70,7 +70,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        comparisons.over("parameters", comparisons.law, "hebbian", 1.0),
+        comparisons.over(comparisons.parameters, comparisons.law, "hebbian", 1.0),
     ),
     Claim(
         "mlp-guide",
@@ -81,7 +81,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        comparisons.over("count", comparisons.guide, "mlp-fit", 1.0, "ReLU"),
+        comparisons.over(comparisons.count, comparisons.guide, "mlp-fit", 1.0, "ReLU"),
     ),
     Claim(
         "gated-guide",
@@ -92,7 +92,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         1.0,
         INF,
-        comparisons.over("count", comparisons.guide, "gated-fit", 1.0),
+        comparisons.over(comparisons.count, comparisons.guide, "gated-fit", 1.0),
     ),
     Claim(
         "mlp-growth",
@@ -103,7 +103,7 @@ CLAIMS: tuple[Claim, ...] = (
         0.0,
         -0.1,
         0.1,
-        comparisons.drift("count", comparisons.guide, "gated-fit", 1.0),
+        comparisons.drift(comparisons.count, comparisons.guide, "gated-fit", 1.0),
     ),
     Claim(
         "bits",
@@ -125,7 +125,7 @@ CLAIMS: tuple[Claim, ...] = (
         1.0,
         0.8,
         1.25,
-        comparisons.over("count", comparisons.guide, "mlp-fit", 1.0),
+        comparisons.over(comparisons.count, comparisons.guide, "mlp-fit", 1.0),
     ),
     Claim(
         "recall-linear",

@@ -3,10 +3,27 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
+from factweights.studies.figures.gathered import (
+    BitsData,
+    CapacityPoint,
+    CapacitySeries,
+    HeadsData,
+    LearningData,
+    LearntPoint,
+    MatrixData,
+    MLPData,
+    MLPPoint,
+    P,
+    PhaseData,
+    SuccessData,
+    TransformerData,
+)
 from factweights.studies.figures.transformers import distinct
+from factweights.studies.measuring.results import ComparedDescent
 from factweights.studies.statistics import against_law, mean_interval, power_law
-from factweights.studies.study import Data
+from factweights.studies.study import FigureData
 
 
 @dataclass(frozen=True)
@@ -18,7 +35,9 @@ class Finding:
     detail: str = ""
 
 
-def _series(data: Data, method: str, recall: float | None = None, label: str = "") -> Data | None:
+def _series(
+    data: FigureData[CapacitySeries[P]], method: str, recall: float | None = None, label: str = ""
+) -> CapacitySeries[P] | None:
     for s in data["series"]:
         right = recall is None or s["recall"] == recall
         if s["method"] == method and right and label in s["label"] and s["points"]:
@@ -26,72 +45,98 @@ def _series(data: Data, method: str, recall: float | None = None, label: str = "
     return None
 
 
-def _predicted(series: Data | None, prediction: Callable[[Data], float | None]) -> list[Data]:
+def _predicted(series: CapacitySeries[P] | None, prediction: Callable[[P], float | None]) -> list[P]:
     return [] if series is None else [p for p in series["points"] if prediction(p)]
 
 
-def _nothing(points: Sequence[Data]) -> Finding | None:
+def _nothing(points: Sequence[CapacityPoint]) -> Finding | None:
     """A size at which nothing fits is no missing one: the geometric mean over sizes is 0 then."""
     empty = sum(p["facts"] <= 0 for p in points)
     return Finding(0.0, None, f"nothing fits at {empty} of {len(points)} sizes") if empty else None
 
 
 def over(
-    size: str, prediction: Callable[[Data], float | None], method: str, recall: float, label: str = ""
-) -> Callable[[Data], Finding | None]:
+    size: Callable[[P], float],
+    prediction: Callable[[P], float | None],
+    method: str,
+    recall: float,
+    label: str = "",
+) -> Callable[[FigureData[CapacitySeries[P]]], Finding | None]:
     """Measured facts over predicted ones, geometric mean over sizes."""
 
-    def measure(data: Data) -> Finding | None:
+    def measure(data: FigureData[CapacitySeries[P]]) -> Finding | None:
         used = _predicted(_series(data, method, recall, label), prediction)
         if not used:
             return None
         if nothing := _nothing(used):
             return nothing
         law = [float(prediction(p) or 0) for p in used]
-        found = against_law([p[size] for p in used], [_facts(p) for p in used], law)
+        found = against_law([size(p) for p in used], [_facts(p) for p in used], law)
         return Finding(found.ratio, found.interval, f"{len(used)} sizes, residual {found.rms:.1%} rms")
 
     return measure
 
 
 def drift(
-    size: str, prediction: Callable[[Data], float | None], method: str, recall: float, label: str = ""
-) -> Callable[[Data], Finding | None]:
+    size: Callable[[P], float],
+    prediction: Callable[[P], float | None],
+    method: str,
+    recall: float,
+    label: str = "",
+) -> Callable[[FigureData[CapacitySeries[P]]], Finding | None]:
     """Exponent in the size of measured over predicted facts: 0 for the right growth."""
 
-    def measure(data: Data) -> Finding | None:
+    def measure(data: FigureData[CapacitySeries[P]]) -> Finding | None:
         used = _predicted(_series(data, method, recall, label), prediction)
-        if len({p[size] for p in used}) < 3 or _nothing(used):
+        if len({size(p) for p in used}) < 3 or _nothing(used):
             return None  # an exponent needs logarithms
         ratios = [[n / float(prediction(p) or 0) for n in _facts(p)] for p in used]
-        found = power_law([p[size] for p in used], ratios)
+        found = power_law([size(p) for p in used], ratios)
         return Finding(found.exponent, found.exponent_interval, f"{found.sizes} sizes")
 
     return measure
 
 
-def _facts(point: Data) -> list[float]:
+def _pair(interval: Sequence[float] | None) -> tuple[float, float] | None:
+    """JSON has it as a list."""
+    if interval is None:
+        return None
+    low, high = interval
+    return low, high
+
+
+def _facts(point: CapacityPoint) -> list[float]:
     return [float(run["facts"]) for run in point["runs"]]
 
 
-def law(point: Data) -> float | None:
+def parameters(point: CapacityPoint) -> float:
+    """The size of a matrix."""
+    return point["parameters"]
+
+
+def count(point: MLPPoint) -> float:
+    """The paper's size of an MLP, m·d."""
+    return point["count"]
+
+
+def law(point: CapacityPoint) -> float | None:
     """What our law predicts."""
     return point.get("law")
 
 
-def guide(point: Data) -> float | None:
+def guide(point: MLPPoint) -> float | None:
     """What the paper's guide predicts."""
     return point.get("guide")
 
 
-def matrix_guide(point: Data) -> float | None:
+def matrix_guide(point: CapacityPoint) -> float | None:
     """The paper's guide for a matrix, by d."""
     from factweights import theory
 
     return theory.paper_guide(point["d"])
 
 
-def training(data: Data) -> Finding | None:
+def training(data: MatrixData) -> Finding | None:
     """Facts by the paper's training over certified ones at the same recall, size by size."""
     ours, paper = _series(data, "exact-linear", 0.99), _series(data, "paper-adam", 0.99)
     if ours is None or paper is None:
@@ -105,7 +150,7 @@ def training(data: Data) -> Finding | None:
     return Finding(_mean(ratios), None, f"{len(ratios)} pairs of the same facts{without}")
 
 
-def bits(data: Data) -> Finding | None:
+def bits(data: MLPData) -> Finding | None:
     """The most bits of an injective map, log2 N!, per parameter of a gated memory."""
     series = _series(data, "gated-fit", 1.0)
     if series is None:
@@ -114,15 +159,15 @@ def bits(data: Data) -> Finding | None:
     return Finding(max(bits), None, f"the best of {len(bits)} memories")
 
 
-def slope(data: Data) -> Finding | None:
+def slope(data: TransformerData) -> Finding | None:
     """Exponent of facts in parameters, all transformers of a figure together."""
     line = data["overall"][0]["line"] if data.get("overall") else None
     if line is None or line["slope_interval"] is None:
         return None
-    return Finding(line["slope"], tuple(line["slope_interval"]), f"{line['points']} runs")
+    return Finding(line["slope"], _pair(line["slope_interval"]), f"{line['points']} runs")
 
 
-def per_parameter(data: Data) -> Finding | None:
+def per_parameter(data: TransformerData) -> Finding | None:
     """Facts for each parameter of fitted transformers, geometric mean."""
     points = distinct(p for s in data["series"] if s["method"] == "fit" for p in s["points"])
     used = [p for p in points if not p["capped"]]
@@ -135,7 +180,7 @@ def per_parameter(data: Data) -> Finding | None:
     return Finding(found.ratio, found.interval, f"{len(used)} transformers")
 
 
-def spread(data: Data) -> Finding | None:
+def spread(data: TransformerData) -> Finding | None:
     """How much it matters whether attention or the MLP has the parameters."""
     every = [s["per_parameter"] for s in data["series"] if s["method"] == "fit"]
     found = [x for x in every if x is not None]
@@ -146,7 +191,7 @@ def spread(data: Data) -> Finding | None:
     return Finding(max(found) / min(found), None, f"{len(found)} quotients of attention and MLP")
 
 
-def same_side(data: Data) -> Finding | None:
+def same_side(data: HeadsData) -> Finding | None:
     """Share of the cells of the heat map that work here and in the paper, or in neither."""
     found = data["series"][0]["against_paper"]
     if not found:
@@ -155,7 +200,7 @@ def same_side(data: Data) -> Finding | None:
     return Finding(found["same"] / found["cells"], None, detail)
 
 
-def wall(data: Data) -> Finding | None:
+def wall(data: HeadsData) -> Finding | None:
     """The fewest heads that work."""
     series = data["series"][0]
     if not series["against_paper"] or series["smallest_heads"] is None:
@@ -163,24 +208,26 @@ def wall(data: Data) -> Finding | None:
     return Finding(float(series["smallest_heads"]), None, "")
 
 
-def rate(data: Data) -> Finding | None:
+def rate(data: HeadsData) -> Finding | None:
     """What a parameter of attention is worth on the boundary of the heat map."""
     series = data["series"][0]
     line = series["line"]
     if not series["against_paper"] or line is None:
         return None
-    interval = None if line["rate_interval"] is None else tuple(line["rate_interval"])
-    return Finding(line["rate"], interval, f"{line['points']} crossings")
+    return Finding(line["rate"], _pair(line["rate_interval"]), f"{line['points']} crossings")
 
 
-def _descents(data: Data) -> Sequence[Data]:
-    return next((s["runs"] for s in data["series"] if s["kind"] == "descent"), ())
+def _descents(data: LearningData) -> Sequence[ComparedDescent]:
+    runs = next((s["runs"] for s in data["series"] if s["kind"] == "descent"), ())
+    return cast(Sequence[ComparedDescent], runs)
 
 
-def over_seeds(measure: Callable[[Data, Data], float]) -> Callable[[Data], Finding | None]:
+def over_seeds(
+    measure: Callable[[LearningData, ComparedDescent], float],
+) -> Callable[[LearningData], Finding | None]:
     """The mean over the stochastic runs of figure 5, with its Student interval; None without runs."""
 
-    def measured(data: Data) -> Finding | None:
+    def measured(data: LearningData) -> Finding | None:
         found = [measure(data, run) for run in _descents(data)]
         if not found:
             return None
@@ -193,22 +240,22 @@ def over_seeds(measure: Callable[[Data, Data], float]) -> Callable[[Data], Findi
     return measured
 
 
-def above_entropy(data: Data, run: Data) -> float:
+def above_entropy(data: LearningData, run: ComparedDescent) -> float:
     """Loss of a run on its plateau, above that of a predictor that knows the relation only."""
     return run["plateau_loss"] - data["relation_entropy"]
 
 
-def stage_ends(name: str) -> Callable[[Data, Data], float]:
+def stage_ends(name: str) -> Callable[[LearningData, ComparedDescent], float]:
     """The step at which a stage ends; infinite where it does not."""
 
-    def end(data: Data, run: Data) -> float:
+    def end(data: LearningData, run: ComparedDescent) -> float:
         time = next((s["end"] for s in run["stages"] if s["name"] == name), None)
         return math.inf if time is None else time / data["rate"]
 
     return end
 
 
-def off_flow(data: Data) -> Finding | None:
+def off_flow(data: LearningData) -> Finding | None:
     """The largest difference between a run and the flow at matched times."""
     runs = _descents(data)
     if not runs:
@@ -218,7 +265,7 @@ def off_flow(data: Data) -> Finding | None:
     return Finding(worst, None, f"seeds: {len(runs)}; {lagged:.2%} with the lag of steps")
 
 
-def promised(data: Data) -> Finding | None:
+def promised(data: PhaseData) -> Finding | None:
     """Share of the flows that show the stage where theorem 6 promises it."""
     found = [s["against_paper"] for s in data["series"]]
     promised = sum(f["promised"] for f in found)
@@ -230,7 +277,7 @@ def promised(data: Data) -> Finding | None:
     return Finding(shown / promised, None, detail)
 
 
-def stage_length(data: Data) -> Finding | None:
+def stage_length(data: PhaseData) -> Finding | None:
     """Length of the stage over the law's: geometric mean, and the range of single flows."""
     flows = [f for s in data["series"] for f in s["flows"] if f["shown"] and f["rate_ratio"] >= 4]
     if not flows:
@@ -239,14 +286,14 @@ def stage_length(data: Data) -> Finding | None:
     return Finding(_mean(ratios), (min(ratios), max(ratios)), f"{len(flows)} flows, all of them")
 
 
-def even_odds(data: Data) -> Finding | None:
+def even_odds(data: SuccessData) -> Finding | None:
     """The load with even odds at the largest d."""
     largest = max(data["series"], key=lambda s: s["d"])
     fit = largest["fit"]
-    return Finding(fit["middle"], tuple(fit["middle_interval"]), f"d = {largest['d']}, {fit['tries']} tries")
+    return Finding(fit["middle"], _pair(fit["middle_interval"]), f"d = {largest['d']}, {fit['tries']} tries")
 
 
-def sharper(data: Data) -> Finding | None:
+def sharper(data: SuccessData) -> Finding | None:
     """Width of the transition at the largest d over that at the smallest."""
     by_d = sorted((s for s in data["series"] if s["method"] == "exact-linear"), key=lambda s: s["d"])
     if len(by_d) < 2:
@@ -256,16 +303,16 @@ def sharper(data: Data) -> Finding | None:
     return Finding(large["fit"]["width"] / small["fit"]["width"], None, detail)
 
 
-def _learnt(data: Data, exposures: int, shape: str = "balanced") -> list[Data]:
+def _learnt(data: BitsData, exposures: int, shape: str = "balanced") -> list[LearntPoint]:
     """Points of trained models at so many exposures, all architectures."""
     chosen = [s for s in data["series"] if s["exposures"] == exposures and s["shape"] == shape]
     return [p for s in chosen for p in s["points"] if p["bits"] > 0]
 
 
-def learnt_exponent(exposures: int) -> Callable[[Data], Finding | None]:
+def learnt_exponent(exposures: int) -> Callable[[BitsData], Finding | None]:
     """Exponent of bits in parameters, all architectures together."""
 
-    def measure(data: Data) -> Finding | None:
+    def measure(data: BitsData) -> Finding | None:
         points = _learnt(data, exposures)
         if len({p["parameters"] for p in points}) < 3:
             return None
@@ -275,10 +322,10 @@ def learnt_exponent(exposures: int) -> Callable[[Data], Finding | None]:
     return measure
 
 
-def learnt_bits(exposures: int) -> Callable[[Data], Finding | None]:
+def learnt_bits(exposures: int) -> Callable[[BitsData], Finding | None]:
     """Bits per parameter, geometric mean over models, with the Student interval of their logarithms."""
 
-    def measure(data: Data) -> Finding | None:
+    def measure(data: BitsData) -> Finding | None:
         each = [p["bits_per_parameter"] for p in _learnt(data, exposures)]
         if len(each) < 2:
             return None
@@ -289,13 +336,13 @@ def learnt_bits(exposures: int) -> Callable[[Data], Finding | None]:
     return measure
 
 
-def rounded_share(data: Data) -> Finding | None:
+def rounded_share(data: BitsData) -> Finding | None:
     """What is left of the bits after rounding to 8 bits, the smallest share at 1,000 exposures."""
     each = [p["int8_share"] for p in _learnt(data, 1000)]
     return Finding(min(each), None, f"{len(each)} models, up to {max(each):.3f}") if each else None
 
 
-def shapes_apart(data: Data) -> Finding | None:
+def shapes_apart(data: BitsData) -> Finding | None:
     """Bits per parameter of MLP-heavy models over attention-heavy ones, geometric mean."""
     by = {
         (s["architecture"], s["shape"]): s["points"][0]["bits_per_parameter"]
@@ -309,7 +356,7 @@ def shapes_apart(data: Data) -> Finding | None:
     return Finding(_mean(ratios), None, ", ".join(f"{a} {r:.2f}" for a, r in zip(both, ratios, strict=True)))
 
 
-def gated_over_trained(data: Data) -> Finding | None:
+def gated_over_trained(data: BitsData) -> Finding | None:
     """The smallest bits per parameter of fitted gates over the largest of a trained model."""
     gated = [p["bits_per_parameter"] for b in data["beside"] if b["kind"] == "gated" for p in b["points"]]
     trained = [p["bits_per_parameter"] for p in _learnt(data, 1000)]
