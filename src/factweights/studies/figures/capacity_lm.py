@@ -4,8 +4,6 @@ import statistics
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, final
 
-from pydantic import BaseModel, ConfigDict
-
 from factweights.folders.jsons import Json
 from factweights.show import number
 from factweights.studies.figures.gathered import (
@@ -17,6 +15,7 @@ from factweights.studies.figures.gathered import (
     LearntSeries,
 )
 from factweights.studies.figures.series import Columns, at_scale, table, take
+from factweights.studies.figures.trained_series import BESIDE, Beside, TrainedSeries, trained
 from factweights.studies.measuring.results import CapacityResult, CompiledResult, LearntResult
 from factweights.studies.study import Cell, Result, Study, Table
 
@@ -24,53 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PERSON = 45.0  # bits: a name of 4 syllables out of 32, and 5 values out of 32
-
-
-class TrainedSeries(BaseModel):
-    """One architecture and shape at one number of exposures.
-
-    Attributes:
-        architecture: ``llama`` or ``gpt2``.
-        shape: ``balanced``, ``attention`` (narrow MLPs, twice the layers) or ``mlp`` (wide ones).
-        exposures: how often every person is told.
-        sizes: parameters asked for; the nearest model is built.
-        loads: bits of the people's names and attributes for each parameter; the best one counts.
-        seeds: how many of the study's; None for all.
-        batch, rate: of training, see :class:`factweights.models.people.training.Recipe`.
-        alone: sizes above it are trained with the first seed only.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    architecture: str
-    shape: str = "balanced"
-    exposures: int
-    sizes: tuple[int, ...]
-    loads: tuple[float, ...] = (3.5,)
-    seeds: int | None = None
-    batch: int = 32
-    rate: float = 0.2
-    alone: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Architecture, shape and exposures."""
-        form = "" if self.shape == "balanced" else f", {self.shape}-heavy"
-        return f"{self.architecture}{form}, {self.exposures:,} exposures"
-
-
-class Beside(BaseModel):
-    """A memory of ours for comparison.
-
-    Attributes:
-        kind: ``gated`` (fitted gates, all facts at recall 1) or ``compiled`` (a table of people as a model).
-        sizes: d of gated memories with m = 4 d, or people of compiled tables.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: str
-    sizes: tuple[int, ...]
 
 
 @final
@@ -110,8 +62,8 @@ class CapacityLM(Study[BitsData]):
                     ),
                     beside=(Beside(kind="gated", sizes=(8, 12)),),
                 ),
-                "laptop": lambda: cls(scale=scale, series=tuple(_trained(1)), beside=_BESIDE, seeds=(0, 1)),
-                "paper": lambda: cls(scale=scale, series=tuple(_trained(4)), beside=_BESIDE, seeds=(0, 1, 2)),
+                "laptop": lambda: cls(scale=scale, series=tuple(trained(1)), beside=BESIDE, seeds=(0, 1)),
+                "paper": lambda: cls(scale=scale, series=tuple(trained(4)), beside=BESIDE, seeds=(0, 1, 2)),
             },
         )
 
@@ -232,33 +184,6 @@ class CapacityLM(Study[BitsData]):
             )
         label = {"gated": "fitted gates, recall 1, m = 4 d", "compiled": "compiled table of people"}[b.kind]
         return {"kind": b.kind, "label": label, "points": points}
-
-
-def _trained(larger: int) -> Iterator[TrainedSeries]:
-    """Both architectures at 100 and 1,000 exposures, and shapes at one size; ``larger`` goes further."""
-    thousand: tuple[int, ...] = (7_000, 14_000, 28_000)
-    hundred: tuple[int, ...] = (14_000, 56_000, 200_000)
-    alone: int | None = 14_000
-    if larger > 1:
-        thousand, hundred, alone = (*thousand, 56_000, 100_000, 200_000), (*hundred, 400_000, 1_000_000), None
-    for architecture in ("llama", "gpt2"):
-        yield TrainedSeries(architecture=architecture, exposures=1000, sizes=thousand, alone=alone)
-        yield TrainedSeries(
-            architecture=architecture,
-            exposures=100,
-            sizes=hundred,
-            loads=(1.5,),
-            batch=8,
-            rate=0.1,
-            seeds=larger,
-        )
-        for shape in ("attention", "mlp"):
-            yield TrainedSeries(
-                architecture=architecture, shape=shape, exposures=1000, sizes=(14_000,), seeds=larger
-            )
-
-
-_BESIDE = (Beside(kind="gated", sizes=(12, 16, 24)), Beside(kind="compiled", sizes=(50, 200)))
 
 
 def _point(load: float, found: Sequence[LearntResult]) -> LearntPoint:

@@ -16,7 +16,12 @@ from factweights.domains import (
     Title,
 )
 from factweights.folders.jsons import Json
-from factweights.studies.figures.gathered import CapacityPoint, CapacitySeries, MatrixData, Settings
+from factweights.studies.figures.gathered_capacities import (
+    CapacityPoint,
+    CapacitySeries,
+    MatrixData,
+    Settings,
+)
 from factweights.studies.figures.series import (
     MATRIX_COLUMNS,
     CapacityStudy,

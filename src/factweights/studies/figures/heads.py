@@ -18,7 +18,6 @@ from factweights.domains import (
 )
 from factweights.show import number
 from factweights.studies.figures.gathered import (
-    GraphLine,
     HeadsCell,
     HeadsData,
     HeadsEdge,
@@ -27,6 +26,7 @@ from factweights.studies.figures.gathered import (
     HeadsSeries,
     SameSide,
 )
+from factweights.studies.figures.gathered_capacities import GraphLine
 from factweights.studies.figures.recall_series import RECALL, RecallSeries, adam, fitted
 from factweights.studies.figures.series import Columns, at_scale, between, table, take
 from factweights.studies.measuring.families import ANSWERS

@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from factweights import theory
 from factweights.domains import Dimensions, Entries, PositiveTolerance, SomeSeeds, Title
 from factweights.folders.jsons import Json
-from factweights.studies.figures.gathered import CapacityPoint, CapacitySeries, GraphLine, MatrixData
+from factweights.studies.figures.gathered_capacities import (
+    CapacityPoint,
+    CapacitySeries,
+    GraphLine,
+    MatrixData,
+)
 from factweights.studies.figures.series import (
     MATRIX_COLUMNS,
     CapacityStudy,

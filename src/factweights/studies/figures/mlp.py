@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, final
 from factweights import theory
 from factweights.domains import Count, Counts, Dimensions, Entries, PositiveTolerance, SomeSeeds, Title
 from factweights.folders.jsons import Json
-from factweights.studies.figures.gathered import CapacitySeries, GraphLine, MLPData, MLPPoint
+from factweights.studies.figures.gathered_capacities import CapacitySeries, GraphLine, MLPData, MLPPoint
 from factweights.studies.figures.mlp_series import SERIES, MLPSeries
 from factweights.studies.figures.series import (
     MLP_COLUMNS,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from factweights.domains import Count, Dimension, Positive, Share
 from factweights.errors import UnknownNameError
 from factweights.show import number, percent, with_interval
-from factweights.studies.figures.gathered import (
+from factweights.studies.figures.gathered_capacities import (
     CapacityPoint,
     CapacitySeries,
     Facts,

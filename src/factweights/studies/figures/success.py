@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 from factweights import theory
 from factweights.domains import Dimensions, Entries, Positive, Ratio, Ratios, Share, SomeSeeds, Title
 from factweights.show import number
-from factweights.studies.figures.gathered import (
+from factweights.studies.figures.gathered_capacities import (
     Settings,
     SuccessData,
     SuccessFit,

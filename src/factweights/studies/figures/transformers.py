@@ -23,7 +23,7 @@ from factweights.domains import (
     Subjects,
     Title,
 )
-from factweights.studies.figures.gathered import (
+from factweights.studies.figures.gathered_capacities import (
     Criterion,
     GraphLine,
     TransformerData,

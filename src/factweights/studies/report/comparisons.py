@@ -7,16 +7,18 @@ from typing import cast
 
 from factweights.studies.figures.gathered import (
     BitsData,
-    CapacityPoint,
-    CapacitySeries,
     HeadsData,
     LearningData,
     LearntPoint,
+    PhaseData,
+)
+from factweights.studies.figures.gathered_capacities import (
+    CapacityPoint,
+    CapacitySeries,
     MatrixData,
     MLPData,
     MLPPoint,
     P,
-    PhaseData,
     SuccessData,
     TransformerData,
 )
