@@ -76,6 +76,9 @@ class GraftCertificate(Shown):
         rounding: what 16 bits alone change: the model before in this dtype against itself in float32, in
             the same prompts and text: ``neighbourhood``, ``same_subject``, ``kl_mean``, ``argmax_equal``.
             None in float32.
+        exactness: the graft in this dtype against the model before in float32, in the same prompts and text
+            and by the same names: a graft that is no further from the exact model than the model before is
+            in its own 16 bits disturbs nothing that those bits held. None in float32.
         min_margin: smallest logit of a right token less the largest other one, over all tokens of all
             answers and stops, in nats.
         missed: the first of the facts that did not come out; ``n_missed`` counts all.
@@ -102,6 +105,7 @@ class GraftCertificate(Shown):
     map_bits: float
     map_bits_per_added_parameter: float
     rounding: dict[str, float] | None
+    exactness: dict[str, float] | None
     min_margin: float
     n_missed: int
     missed: tuple[Missed, ...]
@@ -146,16 +150,19 @@ class GraftCertificate(Shown):
                     f"{self.kl_max:.2e}; same best token in {self.argmax_equal:.3%} of {self.kl_tokens:,}",
                 )
             )
-        if self.rounding is not None:
-            r = self.rounding
-            rows.append(
-                (
-                    "16 bits alone",
-                    f"model before against itself in float32: neighbourhood {r['neighbourhood']:.2%}, same "
-                    f"subject {r['same_subject']:.2%}, KL {r['kl_mean']:.2e}, same best token in "
-                    f"{r['argmax_equal']:.3%}",
+        for title, who, r in (
+            ("16 bits alone", "model before", self.rounding),
+            ("graft, exact model", "graft in 16 bits", self.exactness),
+        ):
+            if r is not None:
+                rows.append(
+                    (
+                        title,
+                        f"{who} against the model before in float32: neighbourhood {r['neighbourhood']:.2%}, "
+                        f"same subject {r['same_subject']:.2%}, KL {r['kl_mean']:.2e}, same best token in "
+                        f"{r['argmax_equal']:.3%}",
+                    )
                 )
-            )
         rows += [
             ("parameters", f"{self.parameters_added:,} added, {share_:.1%} of the model"),
             (
@@ -244,6 +251,7 @@ def certify(
         map_bits=map_bits,
         map_bits_per_added_parameter=map_bits / parameters[0],
         rounding=None,
+        exactness=None,
         min_margin=margin,
         n_missed=len(found.wrong),
         missed=tuple(Missed(i, prompts[i], generated[i].text, table.answer[i]) for i in found.wrong[:100]),
@@ -347,12 +355,15 @@ def _compared(
     unnamed = (
         drift(lm, before, plain[: max(1, len(plain) // 8)], on_progress=on_progress)[0] if plain else None
     )
-    rounding = (
-        None if lm.dtype == "float32" else _rounding(before, near_prompts, same_prompts, plain, on_progress)
+    rounding, exactness = (
+        (None, None)
+        if lm.dtype == "float32"
+        else _from_exact((before, lm), before, near_prompts, same_prompts, plain, on_progress)
     )
     return replace(
         c,
         rounding=rounding,
+        exactness=exactness,
         neighbourhood=near.rate,
         same_subject=same.rate,
         kl_mean=found.kl_mean,
@@ -365,22 +376,28 @@ def _compared(
     )
 
 
-def _rounding(
+def _from_exact(
+    models: tuple[LanguageModel, LanguageModel],
     before: LanguageModel,
     near: Sequence[str],
     same: Sequence[str],
     plain: Sequence[str],
     on_progress: OnProgress,
-) -> dict[str, float]:
-    """The model before against itself in float32: what is lost to its dtype without any graft."""
+) -> tuple[dict[str, float], dict[str, float]]:
+    """How far each of two models in 16 bits is from the model before in float32."""
     exact = replace(before, model=copy.deepcopy(before.model).float())
-    found, _ = drift(before, exact, plain[: max(1, len(plain) // 8)], on_progress=on_progress)
-    return {
-        "neighbourhood": unchanged(before, exact, near, on_progress=on_progress).rate,
-        "same_subject": unchanged(before, exact, same, on_progress=on_progress).rate,
-        "kl_mean": found.kl_mean,
-        "argmax_equal": found.argmax_equal,
-    }
+    some = plain[: max(1, len(plain) // 8)]
+    first, second = (
+        {
+            "neighbourhood": unchanged(m, exact, near, on_progress=on_progress).rate,
+            "same_subject": unchanged(m, exact, same, on_progress=on_progress).rate,
+            "kl_mean": found.kl_mean,
+            "argmax_equal": found.argmax_equal,
+        }
+        for m in models
+        for found in [drift(m, exact, some, on_progress=on_progress)[0]]
+    )
+    return first, second
 
 
 def ordinary_text(
