@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test smoke lint bench fuzz docs tutorials gpu clean
+.PHONY: help demo test coverage smoke lint bench fuzz docs tutorials gpu clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
@@ -26,6 +26,13 @@ demo: .venv/.ready ## store the example table, recall and verify it, redraw one 
 
 test: .venv/.ready ## run the tests on two workers
 	$(BIN)/pytest -n 2
+
+FAST := table table_readers theory limits associations recall_task verify rounding prompt_rounding
+MEASURED := errors theory facts certificates
+
+coverage: .venv/.ready ## lines of errors, theory, facts and certificates that fast tests run; fails below the floor
+	$(BIN)/pytest -n 0 -m 'not slow' $(FAST:%=tests/test_%.py) $(MEASURED:%=--cov=factweights.%) \
+		--cov-report=term:skip-covered --cov-fail-under=90
 
 smoke: .venv/.ready ## measure and draw every figure of the paper at its smallest, and write the report
 	$(BIN)/factweights reproduce all --scale smoke --out smoke-out
@@ -55,5 +62,5 @@ gpu: .venv/.ready ## on a machine with a GPU: tests marked gpu and the benchmark
 	timeout 420 $(BIN)/python scripts/gpu_capacity_lm.py
 
 clean: ## remove caches, build products and demo output; leave .venv and runs
-	rm -rf demo-out smoke-out site .cache build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache .benchmarks
+	rm -rf demo-out smoke-out site .cache build dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache .benchmarks .coverage
 	find . -path ./.venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

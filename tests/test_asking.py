@@ -134,14 +134,16 @@ def test_a_nan_is_no_recall_and_no_smallest_margin(compiled, table):
     settings = folder.read_settings(compiled.path)
     model, tokenizer = real.load(compiled.path)
 
-    def broken(*, input_ids, **_):
-        logits = model(input_ids=input_ids, use_cache=False).logits
-        return SimpleNamespace(logits=logits * torch.nan if input_ids.shape[1] > 3 else logits)
+    class Broken:
+        config = model.config
 
-    broken.config = model.config
+        def __call__(self, *, input_ids, **_):
+            logits = model(input_ids=input_ids, use_cache=False).logits
+            return SimpleNamespace(logits=logits * torch.nan if input_ids.shape[1] > 3 else logits)
+
     templates = [TEMPLATE, "{subject} {relation}"]  # NaN first, then a right answer
     for order in (templates, templates[::-1]):
-        found = asking.ask_all(broken, tokenizer, settings.vocabulary, table, order, lambda _: None)
+        found = asking.ask_all(Broken(), tokenizer, settings.vocabulary, table, order, lambda _: None)
         assert found.right.tolist() == [False] * 6 + [True] * 30
         assert np.isnan(found.min_margin)
         assert found.never == {}

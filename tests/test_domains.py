@@ -9,6 +9,7 @@ import factweights as fw
 from factweights.domains import Count, Dimension, Norm, Seeds, Share, Title, checked
 from factweights.errors import FactweightsError, RecallWarning, SettingError, UnknownNameError, WrongTypeError
 from factweights.methods.base import expecting_misses
+from factweights.studies.figures.capacity_sweep import CapacitySweep
 from factweights.studies.specs import load_spec, study_from
 
 SWEEP = {"study": "capacity-sweep", "methods": ["hebbian"], "sizes": [8], "seeds": 2}
@@ -113,7 +114,9 @@ def test_methods_of_specs_are_tried_before_any_work(methods, error, said):
 def test_a_spec_may_begin_with_a_byte_order_mark(tmp_path):
     path = tmp_path / "s.toml"
     path.write_text('study = "capacity-sweep"\nmethods = ["hebbian"]\nsizes = [8]\nseeds = 2\n', "utf-8-sig")
-    assert load_spec(path).seeds == (0, 1)
+    study = load_spec(path)
+    assert isinstance(study, CapacitySweep)
+    assert study.seeds == (0, 1)
 
 
 def test_a_method_that_misses_facts_says_so_once_and_with_counts():
@@ -121,6 +124,7 @@ def test_a_method_that_misses_facts_says_so_once_and_with_counts():
     with pytest.warns(RecallWarning, match="gated-fit misses [0-9]+ of 60 facts") as told:
         memory = fw.GatedFit(2, max_evaluations=20).store(facts)
     assert len(told) == 1
+    assert isinstance(told[0].message, RecallWarning)
     assert told[0].message.missed == round(60 * (1 - fw.verify(memory, facts).recall))
 
 

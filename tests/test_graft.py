@@ -103,6 +103,10 @@ def grafted(request: Any, words: Any, tmp_path_factory: Any) -> tuple[str, Path,
     return request.param, base, folder / "out", done
 
 
+def _generated(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    return model.generate(ids, max_new_tokens=16, do_sample=False, pad_token_id=0)
+
+
 def test_every_fact_is_said_in_full_by_stock_transformers(grafted: Any) -> None:
     kind, _, out, done = grafted
     assert done.certificate.efficacy == 1.0
@@ -112,7 +116,7 @@ def test_every_fact_is_said_in_full_by_stock_transformers(grafted: Any) -> None:
     tok = transformers.AutoTokenizer.from_pretrained(out)
     for subject, relation, answer in FACTS:
         ids = tok(f"The {relation} of {subject} is", return_tensors="pt").input_ids
-        said = model.generate(ids, max_new_tokens=16, do_sample=False, pad_token_id=0)
+        said = _generated(model, ids)
         assert tok.decode(said[0, ids.shape[1] :]).strip().startswith(f"{answer}."), (subject, relation)
 
 

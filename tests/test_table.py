@@ -452,6 +452,7 @@ cells = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.tuples(cells, cells), cells, min_size=1, max_size=8))
 def test_every_format_comes_back_the_same(tmp_path_factory, facts):
     rows = {tuple(map(text, pair)): answer for pair, answer in facts.items()}
@@ -494,6 +495,7 @@ def test_writing_fails_whole(tmp_path, monkeypatch):
     assert [f.name for f in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 def test_large_tables_take_linear_time(tmp_path):
     t = FactTable.from_rows((f"s{i // 4}", f"r{i % 4}", f"a{i % 1000}") for i in range(30_000))
     started = time.perf_counter()
@@ -546,6 +548,7 @@ def test_associations_take_the_settings_of_embeddings():
 # -- sizes that no file of facts has -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_small_files_that_speak_of_millions_are_refused_at_once(tmp_path):
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
@@ -564,6 +567,7 @@ def test_small_files_that_speak_of_millions_are_refused_at_once(tmp_path):
             FactTable.read(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_parquet_file_of_thousands_of_columns_is_read_in_few_goes(tmp_path, monkeypatch):
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq

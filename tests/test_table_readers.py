@@ -998,6 +998,7 @@ def test_edges_are_taken_off_in_linear_time():
     assert text(" \ufeff" * 200_000 + "é" + "\u200b\xa0" * 200_000) == "é"
 
 
+@pytest.mark.slow
 def test_very_many_columns_end_soon(file):
     wide = ",".join(f"c{i}" for i in range(20_000))
     read = FactTable.read(file(f"{wide}\n{wide.replace('c', 'd')}\n"))

@@ -127,8 +127,8 @@ def test_prompt_and_answer_are_tokenised_as_one_text(encoder: LanguageModel):
         for answer, tail in zip(answers, found.answers, strict=True):
             assert [*found.prompt, *tail] == encoder.encode([f"{prompt} {answer}"])[0]
             assert tail
-    begins = found.prompt[0] == encoder.tokenizer.bos_token_id
-    assert begins == (encoder.source != "bytes")
+        begins = found.prompt[0] == encoder.tokenizer.bos_token_id
+        assert begins == (encoder.source != "bytes")
 
 
 def test_a_token_across_the_seam_moves_behind_it(encoder: LanguageModel):

@@ -107,7 +107,7 @@ def _margin_bounds(
         margin += (middle @ push).gather(1, f) - middle @ push
         spread = (push[:, target].T[:, :, None] - push[None]).abs_()
         margin -= torch.einsum("nm,nma->na", radius, spread)
-    found = []
+    found: list[Tensor] = []
     for rounding in roundings:
         stream = rounding.after_heads(clean.attention[rows], clean.tokens[rows], clean.share[rows])
         error = rounding.of_scores(rounding.after_mlp(stream) if model.width else stream)

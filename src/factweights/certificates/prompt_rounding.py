@@ -129,9 +129,9 @@ class Rounding:
         return self._product(at, self.w["unembeddings"], None).e
 
     def _product(self, at: Stream, A: Float[Tensor, "k m"], bias: Tensor | None) -> Stream:
-        A, n = A.abs(), A.shape[1] + 1
-        size = at.size @ A.T + (0.0 if bias is None else bias.abs())
-        e = at.e @ A.T + self.by.sums(n) * size + n * self.by.tiny
+        size_of, n = A.abs().T, A.shape[1] + 1
+        size = at.size @ size_of + (0.0 if bias is None else bias.abs())
+        e = at.e @ size_of + self.by.sums(n) * size + n * self.by.tiny
         e = self.by.bounded(e, size)
         return Stream(SLACK * (size + e), e)
 

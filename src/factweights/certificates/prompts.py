@@ -177,7 +177,7 @@ def _drawn_margins(model: RecallTransformer, task: RecallTask, draws: int, seed:
     rows = max(1, BLOCK // (task.length * model.d + model.n_answers))
     margins = torch.empty(n, draws, dtype=torch.float64)
     for k in range(draws):
-        for facts in torch.arange(n).split(rows):
+        for facts in torch.split(torch.arange(n), rows):
             tokens = task.prompts(facts, generator).to(model.device)
             z = model.logits(model.read_tokens(tokens))
             margins[facts, k] = margins_of(z, task.target[facts].to(model.device)).cpu()

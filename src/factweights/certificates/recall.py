@@ -19,6 +19,7 @@ from factweights.certificates.witness import MarginBound, Witness, bound_margins
 from factweights.domains import Norms, Ranks, Seed, checked
 from factweights.facts import Associations
 from factweights.memories import Memory
+from factweights.typed import integers, numbers
 
 LISTED_MISSES = 100  # missed facts that a certificate names; all are counted
 
@@ -65,7 +66,7 @@ def verify(
         missed = _describe_misses(memory, moved, found.margin, wrong)
     n, n_missed = len(facts), int(wrong.sum())
     bits = theory.fano_bits(n, facts.n_outputs, n_missed / n)
-    counts = torch.bincount(facts.targets, minlength=facts.n_outputs).tolist()
+    counts = integers(torch.bincount(facts.targets, minlength=facts.n_outputs))
     map_bits = theory.fano_bits(n, facts.n_outputs, n_missed / n, theory.map_bits(counts))
     bound = _bound(memory, facts, witness)
     return Certificate(
@@ -127,10 +128,10 @@ def _describe_misses(
             margin=m,
         )
         for i, f, a, m in zip(
-            rows.tolist(),
-            facts.targets[rows].tolist(),
-            answered.tolist(),
-            margin[rows].tolist(),
+            integers(rows),
+            integers(facts.targets[rows]),
+            integers(answered),
+            numbers(margin[rows]),
             strict=True,
         )
     )

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from factweights.memories import GatedMemory, LinearMemory, LowRankMemory, Memory, MLPMemory
 from factweights.memories.activations import activate
+from factweights.typed import norm
 
 ULPS = 8  # in the last place, of exponentials and error functions: taken as given, see above
 SLACK = 1 + 1e-6  # the bounds are float64 sums of non-negative terms, right to far better than this
@@ -81,10 +82,10 @@ class Bounded:
 
 def product(at: Bounded, A: Float[Tensor, "k n"], by: Arithmetic, bias: Tensor | None = None) -> Bounded:
     """A z (+ bias) for every row z of ``at``."""
-    A = A.double()
-    size = A.abs()
+    exact = A.double()
+    size = exact.abs()
     n = A.shape[1] + 1
-    x, total = at.x @ A.T, at.size @ size.T
+    x, total = at.x @ exact.T, at.size @ size.T
     if bias is not None:
         x, total = x + bias.double(), total + bias.double().abs()
     e = at.e @ size.T + by.sums(n) * total + n * by.tiny
@@ -177,7 +178,7 @@ def score_error(
 
     def most(rows: Tensor, z: Tensor) -> Tensor:
         """max_y ⟨|row_y|, z⟩ by Cauchy and Schwarz, or by the largest entry of each column."""
-        return torch.minimum(rows.norm(dim=1).max() * z.norm(dim=1), z @ rows.abs().amax(0))
+        return torch.minimum(norm(rows, 1).max() * norm(z, 1), z @ rows.abs().amax(0))
 
     seen = v.abs() + off.abs()
     size = most(seen, out.size)

@@ -12,6 +12,8 @@ from factweights.certificates import rounding
 from factweights.errors import SettingError, ShapeError, WrongTypeError
 from factweights.facts import Associations
 from factweights.memories import Memory
+from factweights.typed import norm as lengths
+from factweights.typed import row_classes
 
 ROWS, COLUMNS = 2048, 2048  # one block of scores: 16 MiB in float32, 32 MiB in float64
 
@@ -83,7 +85,7 @@ def noise_recall(
         return noisy_recall(memory, moved, norm, seed, math.ceil(at_least / len(facts)))
 
 
-def check_request(memory: Memory, facts: Associations, noise: Sequence[float], top_k: Sequence[int]) -> None:
+def check_request(memory: object, facts: object, noise: Sequence[float], top_k: Sequence[int]) -> None:
     """Raise unless the memory fits the facts and the extras asked for mean something."""
     if not isinstance(memory, Memory):
         swapped = isinstance(facts, Memory)
@@ -128,14 +130,14 @@ def streamed_margins(memory: Memory, facts: Associations, keys: Tensor, *, ranke
     n = len(keys)
     margin, size = keys.new_empty(n), keys.new_empty(n)
     rank = torch.zeros(n, dtype=torch.int64, device=keys.device)
-    longest = facts.values.norm(dim=1).max()
+    longest = lengths(facts.values, 1).max()
     buffer = keys.new_empty(min(ROWS, n), min(COLUMNS, facts.n_outputs))
     for start in range(0, n, ROWS):
         rows = slice(start, min(start + ROWS, n))
         out, f = memory(keys[rows]), facts.targets[rows]
         right, top = _right_and_top(out, f, facts.values, buffer)
         margin[rows] = right - top
-        size[rows] = longest * out.norm(dim=1)
+        size[rows] = longest * lengths(out, 1)
         if ranked:
             for scores, _ in _score_blocks(out, facts.values, buffer):
                 rank[rows] += (~(scores < right[:, None])).sum(1)  # NaN counts as above
@@ -176,14 +178,14 @@ def noisy_recall(memory: Memory, facts: Associations, norm: float, seed: int, dr
     generator, right = torch.Generator().manual_seed(seed), 0
     for _ in range(draws):
         step = torch.randn(facts.keys.shape, generator=generator, dtype=torch.float64)
-        step = (norm * step / step.norm(dim=1, keepdim=True)).to(facts.keys)
+        step = (norm * step / lengths(step, 1)[:, None]).to(facts.keys)
         right += int((streamed_margins(memory, facts, facts.keys + step).margin > 0).sum())
     return right / (draws * len(facts))
 
 
 def _twins(values: Float[Tensor, "m d"]) -> Bool[Tensor, " m"]:
     """Which values another output has too."""
-    _, which, count = torch.unique(values + 0.0, dim=0, return_inverse=True, return_counts=True)
+    which, count = row_classes(values + 0.0)
     return count[which] > 1
 
 

@@ -11,6 +11,7 @@ from torch.nn.functional import embedding_bag
 from factweights.certificates.rounding import SLACK, UNIT64, gamma
 from factweights.errors import ShapeError
 from factweights.facts import Associations
+from factweights.typed import norm
 
 UNDERFLOW = 1e-290  # far above what products below the smallest normal number can add up to
 REFUTED = 1e-6  # relative bound from which on facts count as refuted
@@ -90,12 +91,12 @@ def bound_margins(facts: Associations, witness: Witness) -> MarginBound:
     right = torch.zeros(n, dtype=torch.float64).index_add_(0, row, weight)
     lifted = right[:, None] * V[f64.targets] - weighted_rows(V, row, col, weight, n)
     G = lifted.T @ K
-    length, away = K.norm(dim=1), (V[f64.targets[row]] - V[col]).norm(dim=1)
+    length, away = norm(K, 1), norm(V[f64.targets[row]] - V[col], 1)
     # Every entry of G is a sum of at most 2·len(row) + N products of three factors, whatever the order.
     terms = gamma(2 * len(row) + n + 8, UNIT64)
-    norms = V.norm(dim=1)
+    norms = norm(V, 1)
     error = terms * float((weight * length[row] * (norms[f64.targets[row]] + norms[col])).sum())
-    top = SLACK * (float(G.norm()) + error) + (UNDERFLOW if error else 0.0)
+    top = SLACK * (float(norm(G)) + error) + (UNDERFLOW if error else 0.0)
     # Differences of values cancel; what is left of one is right to the rounding of both.
     sizes = float((weight * length[row] * away).sum()) - 4 * error
     absolute = top / float(weight.sum()) * k_scale * v_scale

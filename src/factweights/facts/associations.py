@@ -16,6 +16,7 @@ from factweights.domains import Count, Dimension, Seed, checked, must_fit
 from factweights.errors import FactsError, SettingError, ShapeError
 from factweights.facts.embeddings import Kind, draw_rows, embed
 from factweights.facts.tensors import as_targets, as_tensor, check, read_fields, read_row, write_fields
+from factweights.typed import integers
 
 Assignment = Literal["uniform", "balanced"]
 
@@ -42,7 +43,7 @@ class Associations:
     targets: Int[Tensor, " n"]
     key_names: tuple[tuple[str, str], ...] | None = None
     value_names: tuple[str, ...] | None = None
-    spec: dict[str, Any] = field(default_factory=dict)
+    spec: dict[str, Any] = field(default_factory=dict[str, Any])
 
     def __post_init__(self) -> None:
         check(self.keys, self.values, self.targets)
@@ -103,7 +104,7 @@ class Associations:
         if isinstance(rows, slice):
             rows = torch.arange(self.n_facts)[rows]
         names = self.key_names
-        picked = None if names is None else tuple(names[i] for i in rows.tolist())
+        picked = None if names is None else tuple(names[i] for i in integers(rows))
         rows = rows.to(self.keys.device)
         return replace(self, keys=self.keys[rows], targets=self.targets[rows], key_names=picked, spec={})
 
@@ -193,9 +194,9 @@ class Associations:
         spec = {"kind": kind, "n": n, "d": d, "seed": seed, "d_out": d_out, "outputs": outputs}
         spec |= {"assignment": assignment, "tied": tied, **shape}
         return cls(
-            torch.from_numpy(keys).to(dtype),
-            torch.from_numpy(values).to(dtype),
-            torch.from_numpy(targets.astype(np.int64)),
+            torch.as_tensor(keys).to(dtype),
+            torch.as_tensor(values).to(dtype),
+            torch.as_tensor(targets.astype(np.int64)),
             spec=spec,
         )
 
@@ -277,7 +278,7 @@ class Associations:
         else:
             targets = np.arange(n) if outputs is None else target_rng.integers(0, m, size=n)
         spec = {"rows": len(rows), "n": n, "seed": seed, "outputs": outputs, "tied": tied}
-        return cls(keys, values, torch.from_numpy(targets.astype(np.int64)), spec=spec)
+        return cls(keys, values, torch.as_tensor(targets.astype(np.int64)), spec=spec)
 
     # -- files -------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from factweights.errors import FactsError
+from factweights.facts.guards import is_array, is_floating, is_instant, is_span
 
 # What has no width and no meaning at the edge of a name: byte order marks of joined files, zero-width spaces,
 # word joiners, soft hyphens, marks of direction. ZWJ and ZWNJ stay: some scripts end words with them.
@@ -83,7 +84,7 @@ def missing(value: object) -> bool:
         return True
     if isinstance(value, decimal.Decimal):
         return value.is_nan()  # a signalling NaN cannot be compared
-    if isinstance(value, (np.datetime64, np.timedelta64)):
+    if is_instant(value) or is_span(value):
         return bool(np.isnat(value))
     if isinstance(value, (float, complex, np.inexact)):
         return bool(value != value)
@@ -93,7 +94,7 @@ def missing(value: object) -> bool:
 def nested(value: object) -> bool:
     """Whether a value holds others, and is no cell."""
     return isinstance(value, (dict, list, tuple, set, frozenset, bytes, bytearray, memoryview)) or (
-        isinstance(value, np.ndarray) and value.ndim > 0
+        is_array(value) and value.ndim > 0
     )
 
 
@@ -108,7 +109,7 @@ def column_texts(values: Sequence[Any], failed: Callable[[int, FactsError], Fact
         failed: index of a cell and what is wrong with it, to the error that is raised.
     """
     shown = _whole if _gapped(values) else _clocked(values)
-    out = []
+    out: list[str] = []
     for i, value in enumerate(values):
         try:
             out.append(shown(value))
@@ -136,7 +137,7 @@ def _unwrapped(value: object) -> Any:
         return _from_arrow(value)
     if module == "torch" and getattr(value, "ndim", 1) == 0 and hasattr(value, "detach"):
         return value.detach().cpu().float().item() if "bfloat16" in str(value.dtype) else value.numpy()[()]  # type: ignore[attr-defined]
-    if isinstance(value, np.ndarray) and value.ndim == 0:
+    if is_array(value) and value.ndim == 0:
         return value[()]
     return value
 
@@ -157,11 +158,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "true" if value else "false"  # as JSON and most databases write it
     pandas = type(value).__module__.startswith("pandas")
-    if isinstance(value, np.datetime64):
+    if is_instant(value):
         return instant(value)
-    if isinstance(value, np.floating) and value.dtype.itemsize <= 8:
+    if is_floating(value) and value.dtype.itemsize <= 8:
         return str(float(str(value)))  # the digits that its type needs, as Python sets them out
-    if isinstance(value, np.timedelta64):
+    if is_span(value):
         return _span(value)
     if isinstance(value, datetime.datetime):
         return str(value.date()) if pandas and _midnight(value) else str(value)
@@ -194,7 +195,7 @@ def _midnight(value: object) -> bool:
         return (
             value.tzinfo is None and value.time() == datetime.time() and not getattr(value, "nanosecond", 0)
         )
-    return isinstance(value, np.datetime64) and bool(value == value.astype("M8[D]"))
+    return is_instant(value) and bool(value == value.astype("M8[D]"))
 
 
 def _clocked(values: Sequence[Any]) -> Callable[[Any], str]:
@@ -202,7 +203,7 @@ def _clocked(values: Sequence[Any]) -> Callable[[Any], str]:
     some, shown = False, _date
     for value in values:
         if not missing(value):
-            if not isinstance(value, (datetime.datetime, np.datetime64)):
+            if not (isinstance(value, datetime.datetime) or is_instant(value)):
                 return text
             some, shown = True, shown if _midnight(value) else _time
     return shown if some else text
@@ -215,7 +216,7 @@ def _date(value: Any) -> str:
 def _time(value: Any) -> str:
     if missing(value):
         return ""
-    return instant(value, clock_too=True) if isinstance(value, np.datetime64) else str(value)
+    return instant(value, clock_too=True) if is_instant(value) else str(value)
 
 
 def _gapped(values: Sequence[Any]) -> bool:
@@ -224,12 +225,12 @@ def _gapped(values: Sequence[Any]) -> bool:
     for value in values:
         if value is None:
             continue
-        if not isinstance(value, (float, np.floating)):
+        if not (isinstance(value, float) or is_floating(value)):
             return False
         if value != value:
             gap = True
             continue
-        digits = np.finfo(type(value)).nmant + 1 if isinstance(value, np.floating) else 53
+        digits = np.finfo(type(value)).nmant + 1 if is_floating(value) else 53
         # Beyond 2^53 a double is whole whatever was meant.
         if not math.isfinite(value) or value != int(value) or abs(value) > 2.0**digits:
             return False

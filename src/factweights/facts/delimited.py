@@ -187,7 +187,8 @@ def split(record: str, dialect: Dialect, strict: bool = False) -> list[str] | No
         strict: allow quotes around cells only.
     """
     record = record.rstrip("\r\n") if record.count(dialect.quote) % 2 == 0 else record
-    cells, at, q = [], 0, dialect.quote
+    cells: list[str] = []
+    at, q = 0, dialect.quote
     while True:
         m = dialect.cell.match(record, at)
         if m is None:
@@ -301,7 +302,8 @@ def _even(
 ) -> list[Record]:
     """Rows as wide as the header: without the empty cells behind it."""
     width = len(head)
-    kept, skipped = [], []
+    kept: list[Record] = []
+    skipped: list[int] = []
     for r in rows:
         cells = r.cells
         while len(cells) > width and not cells[-1].strip():

@@ -90,7 +90,7 @@ def changes(sheet: Sheet, columns: Mapping[str, str] | None = None) -> Facts:
     return Facts(rows, _reading(sheet, "long" if sheet.headed else "triples", names, rows))
 
 
-def _must_fit(sheet: Sheet, wide: bool | None, columns: dict[str, str]) -> None:
+def _must_fit(sheet: Sheet, wide: bool | None, columns: Mapping[str, object]) -> None:
     if odd := [k for k in columns if k not in ROLES]:
         raise SettingError(
             f"columns names {odd[0]!r}; it says what the file calls subject, relation and answer: "

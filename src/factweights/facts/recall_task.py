@@ -15,6 +15,7 @@ from typing import final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from factweights import theory
@@ -33,6 +34,7 @@ from factweights.domains import (
 from factweights.errors import FactsError, SettingError, ShapeError
 from factweights.facts.associations import Associations, generators
 from factweights.facts.table import FactTable
+from factweights.typed import distinct, integers
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ class RecallTask:
                 raise FactsError(
                     f"{what} ids run from {int(ids.min())} to {int(ids.max())}, not below {count}"
                 )
-        if len((self.subject * self.n_relations + self.relation).unique()) < n:
+        if len(distinct(self.subject * self.n_relations + self.relation)) < n:
             raise FactsError("a subject and relation stand there twice; each pair has one answer")
 
     # -- makers ------------------------------------------------------------------------------------------
@@ -169,9 +171,9 @@ class RecallTask:
         Not every subject needs to have every relation. An answer that two relations share has one id, so the
         answer sets of the relations may overlap (see :attr:`disjoint`).
         """
-        ids = {}
+        ids: dict[str, tuple[list[str], Tensor]] = {}
         for role in ("subject", "relation", "answer"):
-            column = getattr(table, role)
+            column: tuple[str, ...] = getattr(table, role)
             names = list(dict.fromkeys(column))
             place = {name: i for i, name in enumerate(names)}
             ids[role] = (names, torch.tensor([place[c] for c in column]))
@@ -194,11 +196,18 @@ class RecallTask:
 
     @classmethod
     def _full(
-        cls, member: np.ndarray, answers: int, *, noise: int | None, length: int, alpha: float, beta: float
+        cls,
+        member: NDArray[np.int64],
+        answers: int,
+        *,
+        noise: int | None,
+        length: int,
+        alpha: float,
+        beta: float,
     ) -> "RecallTask":
         """All pairs, answer member[s, r] + r D."""
         S, R = member.shape
-        target = torch.from_numpy(member.astype(np.int64) + np.arange(R)[None] * answers).reshape(-1)
+        target = torch.as_tensor(member.astype(np.int64) + np.arange(R)[None] * answers).reshape(-1)
         s, r = torch.arange(S).repeat_interleave(R), torch.arange(R).repeat(S)
         n_noise = S + R if noise is None else noise
         return cls(s, r, target, S, R, R * answers, n_noise, length=length, alpha=alpha, beta=beta)
@@ -265,14 +274,14 @@ class RecallTask:
     def bits(self) -> float:
         """log2 of how many tables of this shape there are, Σ over facts of log2 |A_r|."""
         sizes = self.answer_sets.sum(1)
-        return sum(theory.bits_of_facts(1, max(1, int(sizes[r]))) for r in self.relation.tolist())
+        return sum(theory.bits_of_facts(1, max(1, int(sizes[r]))) for r in integers(self.relation))
 
     @cached_property
     def map_bits(self) -> float:
         """log2 of how many tables give every answer as often as this one does (:func:`theory.map_bits`)."""
         counts = torch.zeros(self.n_relations, self.n_answers, dtype=torch.int64)
         counts.index_put_((self.relation, self.target), torch.ones_like(self.target), accumulate=True)
-        return sum(theory.map_bits(row) for row in counts.tolist())
+        return sum(theory.map_bits(integers(row)) for row in counts)
 
     @cached_property
     def hash(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from factweights.errors import FileFormatError
 from factweights.facts.cells import Number, Repeating
+from factweights.facts.guards import is_list, is_object
 from factweights.facts.sheet import Sheet, names, records_sheet
 
 Numbered = list[tuple[int, Any]]
@@ -70,7 +71,7 @@ def _of_lines(path: Path, decoded: str, header: bool) -> Sheet:
             raise FileFormatError(
                 f"{path}, line {i} is not one whole JSON object ({e}); is the file cut short?"
             ) from e
-    if len(found) == 1 and isinstance(found[0][1], dict):
+    if len(found) == 1 and is_object(found[0][1]):
         return _sheet(path, found[0][1], header)
     return _rows(path, "line", found, header, "JSON Lines")
 
@@ -99,9 +100,9 @@ def _whole(source: str) -> Any:
 
 def _sheet(path: Path, document: Any, header: bool) -> Sheet:
     """One JSON document as a sheet."""
-    if isinstance(document, list):
+    if is_list(document):
         return _rows(path, "item", list(enumerate(document, start=1)), header, "JSON")
-    if not isinstance(document, dict):
+    if not is_object(document):
         raise FileFormatError(f"{path} holds one value and no table; write a list of objects, {_FORM}")
     if isinstance(document, Repeating):
         raise FileFormatError(f"{path}: a key stands there twice; keep one of the two")
@@ -114,12 +115,12 @@ def _sheet(path: Path, document: Any, header: bool) -> Sheet:
 def _sparql(path: Path, document: dict[str, Any]) -> Sheet | None:
     """The JSON that SPARQL endpoints give, of Wikidata and others."""
     results = document.get("results")
-    if not isinstance(results, dict) or not isinstance(bindings := results.get("bindings"), list):
+    if not is_object(results) or not is_list(bindings := results.get("bindings")):
         return None
     head = document.get("head")
-    variables = head.get("vars") if isinstance(head, dict) else None
-    order = variables if isinstance(variables, list) else []
-    if bad := [i for i, b in enumerate(bindings, start=1) if not isinstance(b, dict)]:
+    variables = head.get("vars") if is_object(head) else None
+    order = variables if is_list(variables) else []
+    if bad := [i for i, b in enumerate(bindings, start=1) if not is_object(b)]:
         raise FileFormatError(
             f"{path}: binding {bad[0]} of the query's results is no object; download them again"
         )
@@ -132,15 +133,13 @@ def _sparql(path: Path, document: dict[str, Any]) -> Sheet | None:
 
 def _value(cell: Any) -> Any:
     """What a SPARQL result says of a variable."""
-    return (
-        cell["value"] if isinstance(cell, dict) and {"value", "type"} <= cell.keys() <= _TERM_KEYS else cell
-    )
+    return cell["value"] if is_object(cell) and {"value", "type"} <= cell.keys() <= _TERM_KEYS else cell
 
 
 def _split(path: Path, document: dict[str, Any]) -> Sheet | None:
     """``orient="split"`` of pandas."""
     columns, data = document.get("columns"), document.get("data")
-    if not isinstance(columns, list) or not isinstance(data, list):
+    if not is_list(columns) or not is_list(data):
         return None
     rows = list(enumerate(data, start=1))
     _must_be_even(path, "row", rows, len(columns))
@@ -158,7 +157,7 @@ def _split(path: Path, document: dict[str, Any]) -> Sheet | None:
 def _by_column(path: Path, document: dict[str, Any]) -> Sheet | None:
     """``orient="columns"`` of pandas: every column an object of the same row numbers."""
     columns = list(document.values())
-    if not columns or not all(isinstance(c, dict) and c for c in columns):
+    if not columns or not all(is_object(c) and c for c in columns):
         return None
     keys = list(columns[0])
     if not all(k.isdecimal() for k in keys) or any(list(c) != keys for c in columns):
@@ -176,9 +175,7 @@ def _by_column(path: Path, document: dict[str, Any]) -> Sheet | None:
 
 def _inner(document: dict[str, Any]) -> list[Any]:
     """The one list of objects that an object holds, or else the object itself as the one record."""
-    lists = [
-        v for v in document.values() if isinstance(v, list) and v and all(isinstance(r, dict) for r in v)
-    ]
+    lists = [v for v in document.values() if is_list(v) and v and all(is_object(r) for r in v)]
     alone = (
         len(lists) == 1
         and len(document) <= 3
@@ -194,10 +191,10 @@ def _inner(document: dict[str, Any]) -> list[Any]:
 def _rows(path: Path, unit: str, found: Numbered, header: bool, form: str) -> Sheet:
     if not found:
         raise FileFormatError(f"{path} is empty; write a list of objects, {_FORM}")
-    if all(isinstance(r, list) for _, r in found):
+    if all(is_list(r) for _, r in found):
         return _lists(path, unit, found, header, form)
     for i, r in found:
-        if not isinstance(r, dict):
+        if not is_object(r):
             raise FileFormatError(f"{path}, {unit} {i} is not a JSON object; write {_FORM}")
         if isinstance(r, Repeating):
             raise FileFormatError(f"{path}, {unit} {i}: a key stands there twice; keep one of the two")
@@ -213,9 +210,7 @@ def _mapping(found: Numbered) -> str | None:
     """The first key of a lone object of objects, such as {"France": {"capital": "Paris"}, …}."""
     record = found[0][1]
     inner = [_value(v) for v in record.values()]
-    plain = len(inner) > 1 and all(
-        isinstance(v, dict) and not any(_deep(x) for x in v.values()) for v in inner
-    )
+    plain = len(inner) > 1 and all(is_object(v) and not any(_deep(x) for x in v.values()) for v in inner)
     known = {"subject", "requested_rewrite"} & record.keys()
     return next(iter(record)) if len(found) == 1 and plain and not known else None
 
@@ -245,8 +240,8 @@ def _lists(path: Path, unit: str, found: Numbered, header: bool, form: str) -> S
 
 def _must_be_even(path: Path, unit: str, rows: Numbered, width: int) -> None:
     for i, row in rows:
-        if not isinstance(row, list) or len(row) != width:
-            has = f"has {len(row)} cells" if isinstance(row, list) else "is no list"
+        if not is_list(row) or len(row) != width:
+            has = f"has {len(row)} cells" if is_list(row) else "is no list"
             raise FileFormatError(
                 f"{path}, {unit} {i} {has}, but there are {width} columns; write every cell"
             )

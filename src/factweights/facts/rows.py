@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 from factweights.errors import ConflictError, FactsError, UnknownNameError
 from factweights.facts.cells import text
+from factweights.facts.guards import is_many
 from factweights.facts.layout import Triple
 
 Row = tuple[str, str, str]
@@ -45,9 +46,7 @@ def checked(rows: Iterable[Iterable[object]]) -> Iterator[Triple]:
     """
     for i, row in enumerate(_each(rows, "rows"), start=1):
         # A string of three letters is no row, nor is a dict of three keys.
-        cells = (
-            list(row) if isinstance(row, Iterable) and not isinstance(row, (str, bytes, Mapping)) else [row]
-        )
+        cells: list[object] = list(row) if is_many(row) else [row]
         if len(cells) != 3:
             raise FactsError(f"row {i} has {len(cells)} cells, {row!r:.80}; give (subject, relation, answer)")
         try:
@@ -71,8 +70,8 @@ def numbered(given: Iterable[Mapping[Any, Any]]) -> Iterator[tuple[int, Mapping[
         yield i, record
 
 
-def _each(given: Iterable[Any], what: str) -> Iterable[Any]:
-    if isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable):
+def _each(given: object, what: str) -> Iterable[Any]:
+    if not is_many(given):
         raise FactsError(f"the {what} are {type(given).__name__} {given!r:.80}; give a list of them")
     return given
 

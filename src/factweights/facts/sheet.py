@@ -6,6 +6,7 @@ from typing import Any
 
 from factweights.errors import FactsError
 from factweights.facts.cells import Repeating, column_texts, nested, text
+from factweights.facts.guards import is_mapping
 
 Path_ = tuple[str, ...]  # keys and indices inside a cell
 
@@ -37,7 +38,9 @@ class Sheet:
     typed: bool = False
     wikidata: bool = False
     notes: tuple[str, ...] = ()
-    _kept: dict[int, Sequence[Any]] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[int, Sequence[Any]] = field(
+        default_factory=dict[int, Sequence[Any]], repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         must_be_of_size(self.source, len(self.header), len(self.numbers))
@@ -74,7 +77,11 @@ class Sheet:
         """The sheet with these columns alone, perhaps under other names."""
         names = [self.header[i] for i in indices] if header is None else list(header)
         notes = (*self.notes, note) if note else self.notes
-        return replace(self, header=names, column=lambda i: self.cells(indices[i]), notes=notes, _kept={})
+
+        def column(i: int) -> Sequence[Any]:
+            return self.cells(indices[i])
+
+        return replace(self, header=names, column=column, notes=notes, _kept={})
 
 
 def within(cell: Any, path: Path_) -> Any:
@@ -84,7 +91,7 @@ def within(cell: Any, path: Path_) -> Any:
             raise FactsError(
                 f"an object on the way to {'.'.join(path)!r} has a key twice; keep one of the two"
             )
-        if isinstance(cell, Mapping):
+        if is_mapping(cell):
             cell = cell.get(step)
         elif nested(cell) and not isinstance(cell, (bytes, bytearray, memoryview, set, frozenset)):
             cell = cell[int(step)] if step.isdecimal() and len(step) < 10 and int(step) < len(cell) else None
@@ -114,9 +121,9 @@ def names(source: str, header: Iterable[Any]) -> list[str]:
     Raises:
         FactsError: a name that is none.
     """
-    header, out = list(header), []
-    must_be_of_size(source, len(header), 0)
-    for i, name in enumerate(header, start=1):
+    given, out = list(header), list[str]()
+    must_be_of_size(source, len(given), 0)
+    for i, name in enumerate(given, start=1):
         try:
             out.append(text(name))
         except FactsError as e:
@@ -148,7 +155,7 @@ def records_sheet(
 
 def _way(value: Any, name: str) -> str:
     """How to get at what is inside a nested cell."""
-    if isinstance(value, Mapping) and value:
+    if is_mapping(value) and value:
         return f"; name one of its keys by its path, as in '{name}.{next(iter(value))}'"
     if isinstance(value, (list, tuple)) and value:
         return f"; name one of its items by its path, as in '{name}.0'"

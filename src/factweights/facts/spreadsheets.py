@@ -51,7 +51,8 @@ def spreadsheet_sheet(path: Path, *, header: bool = True) -> Sheet:
 
 def _rows(path: Path, sheet: Any) -> list[tuple[int, tuple[Any, ...]]]:
     """Rows that are not empty, with their numbers as Excel shows them."""
-    kept, cells = [], 0
+    kept: list[tuple[int, tuple[Any, ...]]] = []
+    cells = 0
     for number, row in enumerate(sheet.iter_rows(values_only=True), start=1):
         if any(cell is not None for cell in row):
             kept.append((number, row))

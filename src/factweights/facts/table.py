@@ -248,8 +248,8 @@ class FactTable:
             "seed": seed,
         }
         return Associations(
-            torch.from_numpy(keys).to(dtype),
-            torch.from_numpy(values).to(dtype),
+            torch.as_tensor(keys).to(dtype),
+            torch.as_tensor(values).to(dtype),
             torch.tensor([index[a] for a in self.answer], dtype=torch.int64),
             key_names=tuple(zip(self.subject, self.relation, strict=True)),
             value_names=self.answers,

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from factweights.errors import FactsError, FileFormatError, SettingError, ShapeError
+from factweights.facts.guards import is_array, is_object
 from factweights.folders import whole_file
 from factweights.folders.jsons import checked, parse_json
 from factweights.folders.tensors import FLOATS, INTEGERS, TensorFile, read_tensor_file
@@ -23,8 +25,20 @@ from factweights.folders.tensors import FLOATS, INTEGERS, TensorFile, read_tenso
 FORMAT = "factweights.associations.1"
 MAX_HEADER = 90_000_000  # bytes; safetensors refuses to read a header of more than 100 million
 _HEADER = "factweights"
-_UNREADABLE = (OSError, ValueError, EOFError, MemoryError, OverflowError, SyntaxError, NotImplementedError)
-_UNREADABLE += (RuntimeError, TypeError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    MemoryError,
+    OverflowError,
+    SyntaxError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    tokenize.TokenError,
+)
 _TENSORS = ("keys", "values", "targets")
 
 
@@ -48,17 +62,17 @@ def as_tensor(what: str, x: Any, dtype: torch.dtype | None = None) -> Tensor:
     """
     if isinstance(x, Tensor):
         return x.detach()
-    if not isinstance(x, np.ndarray):
+    if not is_array(x):
         x = _rows(what, x)
         if dtype is not None and dtype.is_floating_point:
-            return torch.from_numpy(x.astype(np.float64)).to(dtype)
+            return torch.as_tensor(x.astype(np.float64)).to(dtype)
     try:
-        return torch.from_numpy(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
+        return torch.as_tensor(np.array(x, dtype=x.dtype.newbyteorder("="), order="C"))
     except TypeError as e:
         raise ShapeError(f"the {what} are an array of {x.dtype}; give float32 or float64") from e
 
 
-def _rows(what: str, x: Any) -> np.ndarray:
+def _rows(what: str, x: Any) -> NDArray[Any]:
     try:
         found = np.array(x)
     except (ValueError, TypeError, OverflowError) as e:
@@ -223,7 +237,7 @@ def _names(path: Path, header: str | None) -> dict[str, Any]:
         raise FileFormatError(
             f"{path}: the names beside the tensors are damaged ({str(e)[:200]}); write it again"
         ) from e
-    if isinstance(found, dict) and found.get("format") != FORMAT:
+    if is_object(found) and found.get("format") != FORMAT:
         said = str(found.get("format"))[:60]
         raise FileFormatError(f"{path} has the format {said!r}; this version reads {FORMAT!r}")
     names = checked(_Names, found, path)

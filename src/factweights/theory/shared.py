@@ -39,12 +39,12 @@ def shared_delta(values: ArrayLike, *, samples: int = 1000, seed: int = 0) -> tu
     if V.ndim != 2 or len(V) < 2 or samples < 2:
         raise SettingError(f"values are (M, d) with M ≥ 2 and samples ≥ 2, got {V.shape} and {samples}")
     rng = np.random.default_rng(seed)
-    squared = np.empty(samples)
+    squared, d = np.empty(samples), len(V[0])
     for i in range(samples):
         f = rng.integers(len(V))
-        x = rng.standard_normal(V.shape[1])
+        x = rng.standard_normal(d)
         edges = (np.delete(V, f, axis=0) - V[f]).T
-        squared[i] = x @ x - nnls(edges, x, maxiter=50 * V.shape[1])[1] ** 2
+        squared[i] = x @ x - nnls(edges, x, maxiter=50 * d)[1] ** 2
     return float(squared.mean()), float(squared.std(ddof=1) / math.sqrt(samples))
 
 
@@ -64,8 +64,8 @@ def shared_capacity(
     error = math.inf
     for i in range(1 if outputs else PASSES):
         rng = np.random.default_rng([seed, i])
-        V = rng.standard_normal((outputs or max(2, round(n)), d))
-        V /= np.linalg.norm(V, axis=1, keepdims=True)
+        drawn = rng.standard_normal((outputs or max(2, round(n)), d))
+        V = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
         last = outputs is not None or i == PASSES - 1
         cost, cost_error = shared_delta(V, samples=samples if last else max(100, samples // 4), seed=seed)
         n, error = d * d / cost, d * d * cost_error / cost**2
