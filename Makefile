@@ -31,7 +31,7 @@ FAST := table table_readers theory limits associations recall_task verify roundi
 MEASURED := errors theory facts certificates
 
 coverage: .venv/.ready ## lines of errors, theory, facts and certificates that fast tests run; fails below the floor
-	$(BIN)/pytest -n 0 -m 'not slow' $(FAST:%=tests/test_%.py) $(MEASURED:%=--cov=factweights.%) \
+	$(BIN)/pytest -n 2 -m 'not slow' $(FAST:%=tests/test_%.py) $(MEASURED:%=--cov=factweights.%) \
 		--cov-report=term:skip-covered --cov-fail-under=90
 
 smoke: .venv/.ready ## measure and draw every figure of the paper at its smallest, and write the report

@@ -44,7 +44,7 @@ def test_figure_5_at_a_small_size(tmp_path):
     descent, flow = found["series"]
     assert descent["runs"][0]["off_flow"]["median"] < 0.1
     assert [s["name"] for s in flow["runs"][0]["stages"]] == ["initial", "hallucination", "convergence"]
-    assert len(flow["runs"][0]["frames"]["probabilities"]) > 2
+    assert len(flow["runs"][0].get("frames", {}).get("probabilities", ())) > 2
     json.dumps(found, allow_nan=False)
     figure = draw(found)
     figure.canvas.draw()

@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from matplotlib.legend import Legend
@@ -139,7 +140,7 @@ def run(cell, facts: float | None = None) -> dict:
     }
 
 
-def drawn(figure: type[MLPCapacity], scale: str, share=lambda c: c.arguments["settings"]["width"]) -> dict:
+def drawn(figure: type[MLPCapacity], scale: str, share=lambda c: c.arguments["settings"]["width"]) -> Any:
     study = figure.at_scale(scale)
     results = []
     for cell in study.cells():
