@@ -11,7 +11,14 @@ from factweights.certificates import prompt_margins, verify_prompts
 from factweights.errors import NotStorableError, SettingError, ShapeError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
-from factweights.methods.recall import RECALL_METHODS, AttentionMLP, AttentionOnly, TransformerFit
+from factweights.methods.recall import (
+    RECALL_METHODS,
+    AttentionMLP,
+    AttentionOnly,
+    FitOrDescend,
+    PaperAdamTransformer,
+    TransformerFit,
+)
 from factweights.methods.recall.base import drawn_model
 from factweights.methods.recall.constructions import smallest
 from factweights.methods.recall.lookups import LookupFit, LookupShape, raw_sums
@@ -208,6 +215,8 @@ def test_every_method_has_a_name_and_a_reference(name) -> None:
         lambda: AttentionOnly(sharpness=0.0),
         lambda: TransformerFit(8, 0, 1, 1),
         lambda: TransformerFit(8, 1, 1, 1, recall=1.5),
+        lambda: FitOrDescend(8, 1, 1, 1, rates=()),
+        lambda: FitOrDescend(8, 1, 1, 1, rates=(0.0,)),
         lambda: verify_prompts(filled(TASK), TASK, draws=0),
     ],
 )
@@ -261,3 +270,34 @@ def test_heads_left_over_do_the_work_of_an_mlp() -> None:
     assert few.recall < 0.9
     assert many.storable
     assert verify_prompts(many.memory, task, draws=8).proved_exact  # as float32 rounds, not every fact is
+
+
+# Far more facts than these sizes hold: the fit collapses there, descent degrades.
+CROWDED = RecallTask.structured(14, 14, 8, noise=16, length=16)
+
+
+def test_descent_takes_over_where_the_fit_collapses_and_is_the_recipe_itself() -> None:
+    sizes = (8, 4, 8, 4)
+    method = FitOrDescend(*sizes, rates=(1e-2, 3e-3), steps=384, max_evaluations=300)
+    found = method.solve(CROWDED, seed=3)
+    fit, *descents = found.candidates
+    assert [c.learning_rate for c in descents] == [1e-2, 3e-3]
+    assert found.recall == max(c.recall for c in found.candidates) > fit.recall
+    assert not found.recall >= method.recall
+    assert found.steps == sum(c.steps for c in found.candidates)
+    best = max(descents, key=lambda c: c.recall)
+    alone = PaperAdamTransformer(*sizes, learning_rate=best.learning_rate, steps=384).solve(CROWDED, seed=3)
+    ours = dict(found.memory.named_parameters())
+    assert all(torch.equal(p, ours[name]) for name, p in alone.memory.named_parameters())
+
+
+def test_the_fit_is_enough_where_it_holds_the_facts() -> None:
+    found = FitOrDescend(24, 4, 4, 16).solve(TASK, seed=0)
+    assert [c.method for c in found.candidates] == ["fit"]
+    assert found.recall >= 0.99
+    assert verify_prompts(found.memory, TASK, draws=4, seed=99).recall >= 0.99
+
+
+def test_missed_facts_are_told(recwarn) -> None:
+    FitOrDescend(8, 4, 8, 4, rates=(1e-2,), steps=8, max_evaluations=20).store(CROWDED)
+    assert any("fit-or-descend" in str(w.message) for w in recwarn)

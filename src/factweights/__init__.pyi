@@ -208,6 +208,9 @@ from .methods.recall import (
     AttentionOnly as AttentionOnly,
 )
 from .methods.recall import (
+    FitOrDescend as FitOrDescend,
+)
+from .methods.recall import (
     PaperAdamTransformer as PaperAdamTransformer,
 )
 from .methods.recall import (
