@@ -4,14 +4,17 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import factweights as fw
 from factweights.cli import run
+from factweights.dynamics import token_maps
+from factweights.dynamics.population import Population
 from factweights.errors import OutputError, SettingError
 from factweights.facts import RecallTask
 from factweights.plots import animate, frames_panel, save_frames
-from factweights.studies import FIGURES, draw, run_cells
+from factweights.studies import FIGURES, draw, reproduce, run_cells
 from factweights.studies.figures.learning import Fig5
 from factweights.studies.figures.phase_diagram import PhaseDiagram
 
@@ -55,6 +58,49 @@ def test_figure_5_at_a_small_size(tmp_path):
         box = legend.get_window_extent()
         assert inside.contains(*box.min)
         assert inside.contains(*box.max)
+
+
+def test_the_maps_of_figure_5_before_on_and_after_the_plateau():
+    task = RecallTask.structured(16, 4, 8, noise=20)
+    flow = fw.gradient_flow(task, start="uniform", init=1e-5)
+    before, on, after = token_maps(flow)
+    assert [m.moment for m in (before, on, after)] == ["before", "on", "after"]
+    assert before.scores == pytest.approx(1e-5, rel=1e-9)
+    assert before.values == pytest.approx(1e-5, rel=1e-9)  # interpolation rounds
+    S, R, sets = 16, 4, task.answer_sets.numpy()
+    # on the plateau relations stand alone, and each speaks for all of its answers alike
+    assert np.abs(on.scores[:S]).max() < 0.05 * on.scores[S : S + R].min()
+    for r in range(R):
+        of_r = on.values[:, S + r]
+        assert of_r[sets[r]].min() > 0 > of_r[~sets[r]].max()
+        assert np.ptp(of_r[sets[r]]) < 0.01
+    # afterwards each subject speaks for its own answer of every relation and against all others
+    own = np.zeros((task.n_answers, S), dtype=bool)
+    own[task.target.numpy(), task.subject.numpy()] = True
+    assert after.values[:, :S][own].min() > 0 > after.values[:, :S][~own].max()
+    for m in (before, on, after):  # w and O are all that the loss depends on
+        logits = (m.scores * m.values)[:, Population.of(task).tokens_of] @ Population.of(
+            task
+        ).times_of  # (A, N)
+        assert Population.of(task).loss(logits.T) == pytest.approx(m.loss, abs=1e-9)
+    assert on.loss == pytest.approx(task.relation_entropy, abs=0.02)
+
+
+def test_reproduce_writes_the_maps_beside_figure_5(tmp_path):
+    study = Fig5(scale="test", seeds=(0,), batch=4, steps=16, init=1e-2, look_every=8)
+    done = reproduce("fig5", tmp_path, study=study, workers=1)
+    names = {f"fig5{part}{kind}" for part in ("", "-maps") for kind in (".png", ".svg")}
+    assert {f.name for f in done.files} == {*names, "fig5.json"}
+    maps = done.data["maps"]
+    assert [m["moment"] for m in maps["moments"]] == ["before", "on", "after"]
+    figure = Fig5.pictures(done.data)["maps"]
+    assert [a.get_title(loc="left") for a in figure.axes[:3]] == [
+        "before: nothing is learnt",
+        "on the plateau: relations are learnt",
+        "after: subjects are learnt",
+    ]
+    without = {k: v for k, v in done.data.items() if k != "maps"}
+    assert Fig5.pictures(without) == {}  # numbers of an older version are drawn without them
 
 
 def test_a_phase_diagram_at_a_small_size(tmp_path):

@@ -6,6 +6,7 @@ from factweights.plots.fig1_right import fig1_right
 from factweights.plots.fig4_left import fig4_left, fig7
 from factweights.plots.fig4_right import fig4_right
 from factweights.plots.fig5 import fig5
+from factweights.plots.fig5_maps import fig5_maps
 from factweights.plots.frames import animate, frames_panel, save_frames
 from factweights.plots.phase_diagram import phase_diagram
 from factweights.plots.style import save
@@ -21,6 +22,7 @@ __all__ = [
     "fig4_left",
     "fig4_right",
     "fig5",
+    "fig5_maps",
     "fig7",
     "frames_panel",
     "phase_diagram",

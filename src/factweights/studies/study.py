@@ -166,6 +166,11 @@ class Study(BaseModel, ABC):
         """What was gathered, as a picture."""
 
     @classmethod
+    def pictures(cls, data: dict[str, Any]) -> "dict[str, Figure]":
+        """Further pictures by what is added to the study's name; most studies have one picture alone."""
+        return {}
+
+    @classmethod
     def fits(cls, data: Data) -> list[Fit]:
         """Power laws through its series, for the report; none where sizes are not its axis."""
         return []

@@ -53,8 +53,8 @@ class Fig5(Study):
         return at_scale(scale, specs)
 
     def cells(self) -> list[Cell]:
-        """One descent per seed, and the flow."""
-        return [*(self._descent(seed) for seed in self.seeds), self._flow()]
+        """One descent per seed, the flow, and its maps before, on and after the plateau."""
+        return [*(self._descent(seed) for seed in self.seeds), self._flow(), self._maps()]
 
     def _gather(self, results: Iterator[Result]) -> dict[str, Any]:
         """Curves and stages of both."""
@@ -76,6 +76,7 @@ class Fig5(Study):
             "paper_stages": [self.rate * step for step in PAPER_STAGES],
             "relation_entropy": flow["relation_entropy"],
             "series": [descent, exact],
+            "maps": next(results),
             "lines": [],
         }
 
@@ -94,6 +95,13 @@ class Fig5(Study):
         from factweights.plots import fig5
 
         return fig5(data)
+
+    @classmethod
+    def pictures(cls, data: dict[str, Any]) -> "dict[str, Figure]":
+        """``fig5-maps``: attention scores and the output-value map, where the numbers have them."""
+        from factweights.plots import fig5_maps
+
+        return {"maps": fig5_maps(data)} if "maps" in data else {}
 
     def _descent(self, seed: int) -> Cell:
         settings = {
@@ -122,6 +130,10 @@ class Fig5(Study):
             "curves": True,
         }
         return Cell(function="flow", arguments=arguments, cost=0.3, label="exact flow")
+
+    def _maps(self) -> Cell:
+        arguments = {**_TASK, "init": self.init, "start": "uniform"}
+        return Cell(function="token-maps", arguments=arguments, cost=0.3, label="maps of the exact flow")
 
 
 def _stages(run: Data) -> tuple[str, ...]:

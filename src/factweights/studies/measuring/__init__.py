@@ -40,6 +40,12 @@ def _flow(**given: Any) -> dict[str, Any]:
     return measure_flow(**given)
 
 
+def _token_maps(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.dynamics import measure_token_maps
+
+    return measure_token_maps(**given)
+
+
 def _trained(**given: Any) -> dict[str, Any]:
     from factweights.studies.measuring.language_models import measure_trained
 
@@ -61,6 +67,7 @@ FUNCTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "success": _success,
     "descent": _descent,
     "flow": _flow,
+    "token-maps": _token_maps,
     "trained-lm": _trained,
     "compiled-lm": _compiled,
 }
