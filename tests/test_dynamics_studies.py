@@ -17,6 +17,7 @@ from factweights.plots import animate, frames_panel, save_frames
 from factweights.studies import FIGURES, draw, reproduce, run_cells
 from factweights.studies.figures.learning import Fig5
 from factweights.studies.figures.phase_diagram import PhaseDiagram
+from factweights.studies.figures.random_embeddings import RandomEmbeddings, middle
 
 TASK = ["--subjects", "8", "--relations", "2", "--answers", "4", "--init", "1e-3"]
 
@@ -128,7 +129,39 @@ def test_a_phase_diagram_at_a_small_size(tmp_path):
     json.dumps(found, allow_nan=False)
 
 
-@pytest.mark.parametrize("name", ["fig5", "phase-diagram"])
+def test_random_embeddings_at_a_small_size(tmp_path):
+    study = RandomEmbeddings(
+        scale="test", ratios=(0.1, 2.0), seeds=(0, 1), batch=128, steps=3584, init=1e-4, rate=0.2
+    )
+    cells = study.cells()
+    assert len({c.hash for c in cells}) == len(cells) == 6
+    assert [c.label.split(",")[0] for c in cells[::2]] == ["orthonormal", "d = 4", "d = 82"]
+    found = gathered(study, tmp_path)
+    orthonormal, narrow, wide = found["series"]
+    for r in orthonormal["runs"]:
+        assert r["shown"]
+        assert r["relation_time"] < r["subject_time"]
+    for r in wide["runs"]:  # both are learnt, relations first, but nowhere is the model at the plateau
+        assert not r["shown"]
+        assert r["relation_time"] < r["subject_time"]
+        assert r["accuracy"] == 1.0
+    for r in narrow["runs"]:
+        assert r["subject_time"] is None
+        assert r["accuracy"] < 0.5
+    (table,) = RandomEmbeddings.tables(found)
+    assert [row[2] for row in table.rows] == ["2 of 2", "0 of 2", "0 of 2"]
+    assert table.rows[1][4] == "–"
+    draw(found).canvas.draw()
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_median_in_which_what_never_came_is_late():
+    assert middle([{"t": 1.0}, {"t": None}, {"t": 3.0}], "t") == 3.0
+    assert middle([{"t": None}, {"t": None}, {"t": 3.0}], "t") is None
+    assert middle([{"t": 1.0}, {"t": 2.0}], "t") == 1.5
+
+
+@pytest.mark.parametrize("name", ["fig5", "phase-diagram", "random-embeddings"])
 def test_every_scale_has_a_spec(name):
     sizes = [len(FIGURES[name].at_scale(scale).cells()) for scale in ("smoke", "laptop", "paper")]
     assert sizes == sorted(sizes)

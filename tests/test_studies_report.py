@@ -222,6 +222,14 @@ def measured(figure: str, good: bool) -> dict:
         ]
         beside = [{"kind": "gated", "points": [{"bits_per_parameter": 3.0 if good else 0.1}]}]
         return {"scale": "tiny", "series": series, "beside": beside}
+    if figure == "random-embeddings":
+        growth = -1.0 if good else -0.2
+        series = [{"ratio": None, "d": None, "runs": []}]
+        for ratio in (1.0, 2.0, 4.0):
+            run = {"smallest_kl": 0.04 * ratio**growth, "shown": good, "relation_time": 100.0}
+            runs = [run | {"subject_time": t} for t in ((150.0, None) if good else (90.0, None))]
+            series.append({"ratio": ratio, "d": round(41 * ratio), "runs": runs})
+        return {"scale": "tiny", "series": series}
     if figure == "phase-diagram":
         against = {"promised": 9, "promised_and_shown": 9 if good else 7}
         against |= {"not_promised": 20, "not_promised_but_shown": 10}

@@ -9,6 +9,7 @@ from factweights.plots.fig5 import fig5
 from factweights.plots.fig5_maps import fig5_maps
 from factweights.plots.frames import animate, frames_panel, save_frames
 from factweights.plots.phase_diagram import phase_diagram
+from factweights.plots.random_embeddings import random_embeddings
 from factweights.plots.style import save
 from factweights.plots.success import success_curve
 from factweights.plots.sweep import capacity_sweep
@@ -26,6 +27,7 @@ __all__ = [
     "fig7",
     "frames_panel",
     "phase_diagram",
+    "random_embeddings",
     "save",
     "save_frames",
     "success_curve",

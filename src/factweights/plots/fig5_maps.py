@@ -38,11 +38,12 @@ def fig5_maps(data: dict[str, Any]) -> Figure:
     scores = np.array([m["scores"] for m in moments])  # (moments, Z)
     size = float(np.abs(values).max())
     norm = Normalize(-size, size)  # one scale for both signs, so that white is 0
-    image = None
+    images = []
     for k, moment in enumerate(moments):
         above, below = rows[0, k], rows[1, k]
         _draw_scores(above, scores[k], S, R)
-        image = below.imshow(values[k], cmap="RdBu_r", norm=norm, aspect="auto", interpolation="nearest")
+        look: dict[str, Any] = {"cmap": "RdBu_r", "norm": norm, "aspect": "auto", "interpolation": "nearest"}
+        images.append(below.imshow(values[k], **look))
         _draw_sets(below, maps["relation_of_answer"], S, R, values.shape[2])
         style.title(
             above, _TOLD[moment["moment"]], f"t = {moment['time']:.0f}, loss {moment['loss']:.3f} nats"
@@ -52,7 +53,7 @@ def fig5_maps(data: dict[str, Any]) -> Figure:
     rows[0, 0].set_ylim(min(0.0, 1.1 * float(scores.min())), 1.15 * float(scores.max()))
     rows[0, 0].set_ylabel("attention score w(z)")
     rows[1, 0].set_ylabel("answer a, by relation")
-    bar = figure.colorbar(image, ax=rows[1].tolist(), shrink=0.8, pad=0.01)
+    bar = figure.colorbar(images[0], ax=rows[1].tolist(), shrink=0.8, pad=0.01)
     bar.set_label("O(a, z): logit for each unit of attention", fontsize=11)
     return figure
 

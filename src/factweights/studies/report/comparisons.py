@@ -239,6 +239,42 @@ def stage_length(data: Data) -> Finding | None:
     return Finding(_mean(ratios), (min(ratios), max(ratios)), f"{len(flows)} flows, all of them")
 
 
+def _random_runs(data: Data, least: float = 0.0) -> list[tuple[float, Data]]:
+    """(d/|V|, run) of random embeddings from that ratio on."""
+    chosen = [s for s in data["series"] if s["ratio"] is not None and s["ratio"] >= least]
+    return [(s["ratio"], run) for s in chosen for run in s["runs"]]
+
+
+def random_order(data: Data) -> Finding | None:
+    """The smallest time to subjects over that to relations, among runs that came to both."""
+    both = [r for _, r in _random_runs(data) if r["relation_time"] and r["subject_time"]]
+    if not both:
+        return None
+    each = [r["subject_time"] / r["relation_time"] for r in both]
+    detail = f"{len(both)} of {len(_random_runs(data))} runs came to both, up to {max(each):.2f}"
+    return Finding(min(each), None, detail)
+
+
+def random_stage(data: Data) -> Finding | None:
+    """Share of runs with d ≥ |V| that show the hallucination stage."""
+    runs = [r for _, r in _random_runs(data, 1.0)]
+    if not runs:
+        return None
+    nearest = min(r["smallest_kl"] for r in runs)
+    return Finding(
+        sum(r["shown"] for r in runs) / len(runs), None, f"{len(runs)} runs, KL from {nearest:.3g}"
+    )
+
+
+def random_nearness(data: Data) -> Finding | None:
+    """Exponent of the smallest KL in d over d ≥ |V|, with its bootstrap interval over seeds."""
+    chosen = [s for s in data["series"] if s["ratio"] is not None and s["ratio"] >= 1.0]
+    if len(chosen) < 3:
+        return None
+    found = power_law([s["d"] for s in chosen], [[r["smallest_kl"] for r in s["runs"]] for s in chosen])
+    return Finding(found.exponent, found.exponent_interval, f"{len(chosen)} dimensions")
+
+
 def even_odds(data: Data) -> Finding | None:
     """The load with even odds at the largest d."""
     largest = max(data["series"], key=lambda s: s["d"])
