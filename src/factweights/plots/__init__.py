@@ -12,6 +12,7 @@ from factweights.plots.phase_diagram import phase_diagram
 from factweights.plots.random_embeddings import random_embeddings
 from factweights.plots.style import save
 from factweights.plots.success import success_curve
+from factweights.plots.superposition import superposition
 from factweights.plots.sweep import capacity_sweep
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "save",
     "save_frames",
     "success_curve",
+    "superposition",
 ]

@@ -46,6 +46,12 @@ def _token_maps(**given: Any) -> dict[str, Any]:
     return measure_token_maps(**given)
 
 
+def _superposition(**given: Any) -> dict[str, Any]:
+    from factweights.studies.measuring.superposition import measure_superposition
+
+    return measure_superposition(**given)
+
+
 def _trained(**given: Any) -> dict[str, Any]:
     from factweights.studies.measuring.language_models import measure_trained
 
@@ -68,6 +74,7 @@ FUNCTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "descent": _descent,
     "flow": _flow,
     "token-maps": _token_maps,
+    "superposition": _superposition,
     "trained-lm": _trained,
     "compiled-lm": _compiled,
 }

@@ -275,6 +275,39 @@ def random_nearness(data: Data) -> Finding | None:
     return Finding(found.exponent, found.exponent_interval, f"{len(chosen)} dimensions")
 
 
+def _selected(data: Data, embedding: str) -> list[Data]:
+    """Points of that embedding with four relations or more: with one or two the laws are not meant."""
+    chosen = [s for s in data["series"] if s["embedding"] == embedding]
+    return [p for s in chosen for p in s["points"] if p["relations"] >= 4]
+
+
+def selector_constant(data: Data) -> Finding | None:
+    """The largest d/(R ln N) of sums, with the exponent of d in R ln N in words."""
+    points = _selected(data, "sum")
+    sizes = [p["relations"] * math.log(p["subjects"]) for p in points]
+    if len(set(sizes)) < 3:
+        return None
+    constants = [r["d"] / size for p, size in zip(points, sizes, strict=True) for r in p["runs"]]
+    exponent = power_law(sizes, [[r["d"] for r in p["runs"]] for p in points]).exponent
+    detail = f"{len(constants)} searches, from {min(constants):.2f}; exponent {exponent:.2f} over these sizes"
+    return Finding(max(constants), None, detail)
+
+
+def selector_over(embedding: str) -> Callable[[Data], Finding | None]:
+    """The least d over the law's, geometric mean over sizes with its interval."""
+
+    def measure(data: Data) -> Finding | None:
+        points = _selected(data, embedding)
+        if not points:
+            return None
+        sizes = [p["relations"] * p["subjects"] for p in points]
+        runs = [[float(r["d"]) for r in p["runs"]] for p in points]
+        found = against_law(sizes, runs, [p["law"] for p in points])
+        return Finding(found.ratio, found.interval, f"{len(points)} sizes")
+
+    return measure
+
+
 def even_odds(data: Data) -> Finding | None:
     """The load with even odds at the largest d."""
     largest = max(data["series"], key=lambda s: s["d"])
