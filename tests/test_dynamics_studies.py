@@ -4,16 +4,20 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import factweights as fw
 from factweights.cli import run
+from factweights.dynamics import token_maps
+from factweights.dynamics.population import Population
 from factweights.errors import OutputError, SettingError
 from factweights.facts import RecallTask
 from factweights.plots import animate, frames_panel, save_frames
-from factweights.studies import FIGURES, draw, run_cells
+from factweights.studies import FIGURES, draw, reproduce, run_cells
 from factweights.studies.figures.learning import Fig5
 from factweights.studies.figures.phase_diagram import PhaseDiagram
+from factweights.studies.figures.random_embeddings import RandomEmbeddings, middle
 
 TASK = ["--subjects", "8", "--relations", "2", "--answers", "4", "--init", "1e-3"]
 
@@ -57,6 +61,49 @@ def test_figure_5_at_a_small_size(tmp_path):
         assert inside.contains(*box.max)
 
 
+def test_the_maps_of_figure_5_before_on_and_after_the_plateau():
+    task = RecallTask.structured(16, 4, 8, noise=20)
+    flow = fw.gradient_flow(task, start="uniform", init=1e-5)
+    before, on, after = token_maps(flow)
+    assert [m.moment for m in (before, on, after)] == ["before", "on", "after"]
+    assert before.scores == pytest.approx(1e-5, rel=1e-9)
+    assert before.values == pytest.approx(1e-5, rel=1e-9)  # interpolation rounds
+    S, R, sets = 16, 4, task.answer_sets.numpy()
+    # on the plateau relations stand alone, and each speaks for all of its answers alike
+    assert np.abs(on.scores[:S]).max() < 0.05 * on.scores[S : S + R].min()
+    for r in range(R):
+        of_r = on.values[:, S + r]
+        assert of_r[sets[r]].min() > 0 > of_r[~sets[r]].max()
+        assert np.ptp(of_r[sets[r]]) < 0.01
+    # afterwards each subject speaks for its own answer of every relation and against all others
+    own = np.zeros((task.n_answers, S), dtype=bool)
+    own[task.target.numpy(), task.subject.numpy()] = True
+    assert after.values[:, :S][own].min() > 0 > after.values[:, :S][~own].max()
+    for m in (before, on, after):  # w and O are all that the loss depends on
+        logits = (m.scores * m.values)[:, Population.of(task).tokens_of] @ Population.of(
+            task
+        ).times_of  # (A, N)
+        assert Population.of(task).loss(logits.T) == pytest.approx(m.loss, abs=1e-9)
+    assert on.loss == pytest.approx(task.relation_entropy, abs=0.02)
+
+
+def test_reproduce_writes_the_maps_beside_figure_5(tmp_path):
+    study = Fig5(scale="test", seeds=(0,), batch=4, steps=16, init=1e-2, look_every=8)
+    done = reproduce("fig5", tmp_path, study=study, workers=1)
+    names = {f"fig5{part}{kind}" for part in ("", "-maps") for kind in (".png", ".svg")}
+    assert {f.name for f in done.files} == {*names, "fig5.json"}
+    maps = done.data["maps"]
+    assert [m["moment"] for m in maps["moments"]] == ["before", "on", "after"]
+    figure = Fig5.pictures(done.data)["maps"]
+    assert [a.get_title(loc="left") for a in figure.axes[:3]] == [
+        "before: nothing is learnt",
+        "on the plateau: relations are learnt",
+        "after: subjects are learnt",
+    ]
+    without = {k: v for k, v in done.data.items() if k != "maps"}
+    assert Fig5.pictures(without) == {}  # numbers of an older version are drawn without them
+
+
 def test_a_phase_diagram_at_a_small_size(tmp_path):
     study = PhaseDiagram(
         scale="test",
@@ -82,7 +129,39 @@ def test_a_phase_diagram_at_a_small_size(tmp_path):
     json.dumps(found, allow_nan=False)
 
 
-@pytest.mark.parametrize("name", ["fig5", "phase-diagram"])
+def test_random_embeddings_at_a_small_size(tmp_path):
+    study = RandomEmbeddings(
+        scale="test", ratios=(0.1, 2.0), seeds=(0, 1), batch=128, steps=3584, init=1e-4, rate=0.2
+    )
+    cells = study.cells()
+    assert len({c.hash for c in cells}) == len(cells) == 6
+    assert [c.label.split(",")[0] for c in cells[::2]] == ["orthonormal", "d = 4", "d = 82"]
+    found = gathered(study, tmp_path)
+    orthonormal, narrow, wide = found["series"]
+    for r in orthonormal["runs"]:
+        assert r["shown"]
+        assert r["relation_time"] < r["subject_time"]
+    for r in wide["runs"]:  # both are learnt, relations first, but nowhere is the model at the plateau
+        assert not r["shown"]
+        assert r["relation_time"] < r["subject_time"]
+        assert r["accuracy"] == 1.0
+    for r in narrow["runs"]:
+        assert r["subject_time"] is None
+        assert r["accuracy"] < 0.5
+    (table,) = RandomEmbeddings.tables(found)
+    assert [row[2] for row in table.rows] == ["2 of 2", "0 of 2", "0 of 2"]
+    assert table.rows[1][4] == "–"
+    draw(found).canvas.draw()
+    json.dumps(found, allow_nan=False)
+
+
+def test_a_median_in_which_what_never_came_is_late():
+    assert middle([{"t": 1.0}, {"t": None}, {"t": 3.0}], "t") == 3.0
+    assert middle([{"t": None}, {"t": None}, {"t": 3.0}], "t") is None
+    assert middle([{"t": 1.0}, {"t": 2.0}], "t") == 1.5
+
+
+@pytest.mark.parametrize("name", ["fig5", "phase-diagram", "random-embeddings"])
 def test_every_scale_has_a_spec(name):
     sizes = [len(FIGURES[name].at_scale(scale).cells()) for scale in ("smoke", "laptop", "paper")]
     assert sizes == sorted(sizes)

@@ -222,6 +222,25 @@ def measured(figure: str, good: bool) -> dict:
         ]
         beside = [{"kind": "gated", "points": [{"bits_per_parameter": 3.0 if good else 0.1}]}]
         return {"scale": "tiny", "series": series, "beside": beside}
+    if figure == "superposition":
+        series = []
+        for embedding in ("sum", "fit"):
+            points = []
+            for subjects, relations in ((16, 4), (64, 8), (256, 16)):
+                law = 7 * (relations * math.log(subjects)) ** (1.0 if good else 1.3)
+                runs = [{"d": k * law * (1 + e)} for e in (0, 0.01)]
+                sizes = {"subjects": subjects, "relations": relations}
+                points.append({**sizes, "d": k * law, "law": law, "runs": runs})
+            series.append({"embedding": embedding, "points": points})
+        return {"scale": "tiny", "series": series}
+    if figure == "random-embeddings":
+        growth = -1.0 if good else -0.2
+        series = [{"ratio": None, "d": None, "runs": []}]
+        for ratio in (1.0, 2.0, 4.0):
+            run = {"smallest_kl": 0.04 * ratio**growth, "shown": good, "relation_time": 100.0}
+            runs = [run | {"subject_time": t} for t in ((150.0, None) if good else (90.0, None))]
+            series.append({"ratio": ratio, "d": round(41 * ratio), "runs": runs})
+        return {"scale": "tiny", "series": series}
     if figure == "phase-diagram":
         against = {"promised": 9, "promised_and_shown": 9 if good else 7}
         against |= {"not_promised": 20, "not_promised_but_shown": 10}

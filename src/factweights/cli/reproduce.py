@@ -30,7 +30,8 @@ def reproduce(
 
     Args:
         figure: Which one: fig1-left, fig1-right, fig4-left, fig4-right, fig5, fig6, fig7, fig8, fig9,
-            phase-diagram, success-curve, capacity-lm, or all.
+            phase-diagram, success-curve, capacity-lm, random-embeddings, superposition,
+            or all.
         scale: smoke takes seconds, laptop minutes, paper has the sizes and seeds of the paper.
         out: Folder for the figure, its numbers and the finished cells.
         workers: Processes of one thread each; else one per core.

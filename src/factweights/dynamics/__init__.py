@@ -2,6 +2,7 @@
 
 from factweights.dynamics.descent import Descent, descend
 from factweights.dynamics.flow import Flow
+from factweights.dynamics.maps import TokenMaps, token_maps
 from factweights.dynamics.rates import Rate
 from factweights.dynamics.solving import FlowError, gradient_flow
 from factweights.dynamics.trace import Plateau, Stage, Trace, find_plateau, find_stages
@@ -14,11 +15,13 @@ __all__ = [
     "Plateau",
     "Rate",
     "Stage",
+    "TokenMaps",
     "Trace",
     "WatchedTraining",
     "descend",
     "find_plateau",
     "find_stages",
     "gradient_flow",
+    "token_maps",
     "watch_training",
 ]

@@ -20,7 +20,7 @@ from factweights.plots.fonts import USUAL, readable
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, BLACK, GREY = "#56B4E9", "#CC79A7", "#222222", "#666666"
 
-_RC: dict[Any, Any] = {
+RC: dict[Any, Any] = {
     "font.family": USUAL,
     "font.size": 11,
     "axes.labelsize": 12,
@@ -42,7 +42,7 @@ class Picture(Figure):
 
 def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
     """An empty figure of that many inches, on the Agg canvas, with one pair of axes."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         figure = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
@@ -52,7 +52,7 @@ def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
 
 def new_panels(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
     """As :func:`new_figure`, with ``n`` pairs of axes side by side that share the vertical one."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         figure = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         panels = list(figure.subplots(1, n, sharey=True, squeeze=False)[0])
@@ -63,7 +63,7 @@ def new_panels(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]
 
 def new_rows(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
     """As :func:`new_figure`, with ``n`` pairs of axes one above the other that share the horizontal one."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         figure = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         panels = list(figure.subplots(n, 1, sharex=True, squeeze=False)[:, 0])
@@ -74,7 +74,7 @@ def new_rows(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
 
 def new_row(width: float, height: float, n: int) -> tuple[Figure, list[Axes]]:
     """As :func:`new_figure`, with ``n`` unrelated axes side by side."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         figure = Picture(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
         row = list(figure.subplots(1, n, squeeze=False)[0])
@@ -156,7 +156,7 @@ def write(figure: Figure, buffer: io.BytesIO, kind: str, *, transparent: bool = 
     """Write ``figure`` to ``buffer`` as ``svg``, ``png`` or ``pdf``, without a date; names are no markup."""
     readable(figure)
     undated = {"svg": {"Date": None, "Creator": None}, "pdf": {"CreationDate": None}}
-    with mpl.rc_context(_RC), warnings.catch_warnings():
+    with mpl.rc_context(RC), warnings.catch_warnings():
         # One line has said what no font has; older versions of matplotlib cannot join Arabic letters.
         warnings.filterwarnings("ignore", "Glyph .* missing|Matplotlib currently does not support")
         figure.savefig(buffer, format=kind, dpi=160, metadata=undated.get(kind), transparent=transparent)

@@ -180,8 +180,9 @@ def _finish(study: Study, results: dict[str, Result], out: Path, begun: float) -
 def _write(study: Study, data: Json, out: Path) -> tuple[Path, ...]:
     from factweights.plots import save  # matplotlib takes half a second to import
 
-    drawn = study.draw(data)
-    paths = [save(drawn, out / f"{study.name}{suffix}") for suffix in (".png", ".svg")]
+    drawn = {study.name: study.draw(data)}
+    drawn |= {f"{study.name}-{part}": figure for part, figure in study.pictures(data).items()}
+    paths = [save(f, out / f"{name}{suffix}") for name, f in drawn.items() for suffix in (".png", ".svg")]
     numbers = out / f"{study.name}.json"
     with whole_file(numbers) as tmp:
         text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)

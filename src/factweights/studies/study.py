@@ -181,6 +181,11 @@ class Study(BaseModel, ABC, Generic[D]):
         """What was gathered, as a picture."""
 
     @classmethod
+    def pictures(cls, data: D) -> "dict[str, Figure]":
+        """Further pictures by what is added to the study's name; most studies have one picture alone."""
+        return {}
+
+    @classmethod
     def fits(cls, data: D) -> list[Fit]:
         """Power laws through its series, for the report; none where sizes are not its axis."""
         return []

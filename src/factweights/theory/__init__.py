@@ -46,10 +46,12 @@ from factweights.theory.mlp import (
     paper_mlp_count,
 )
 from factweights.theory.shared import shared_capacity, shared_delta
+from factweights.theory.superposition import best_superposition_dimension, superposition_dimension
 
 __all__ = [
     "Criterion",
     "asymptotic_capacity",
+    "best_superposition_dimension",
     "bits_of_facts",
     "bits_per_parameter",
     "counting_bits",
@@ -86,6 +88,7 @@ __all__ = [
     "shared_delta",
     "smallest_d",
     "subject_rate",
+    "superposition_dimension",
     "tail_average_load",
     "where_it_applies",
 ]

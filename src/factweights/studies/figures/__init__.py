@@ -11,7 +11,9 @@ from factweights.studies.figures.learning import Fig5
 from factweights.studies.figures.linear import Fig1Left
 from factweights.studies.figures.mlp import Fig1Right, Fig6
 from factweights.studies.figures.phase_diagram import PhaseDiagram
+from factweights.studies.figures.random_embeddings import RandomEmbeddings
 from factweights.studies.figures.success import SuccessCurve
+from factweights.studies.figures.superposition import SuperpositionStudy
 from factweights.studies.figures.transformers import Fig4Left, Fig7, Fig8, Fig9
 from factweights.studies.study import Study
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 # Figures in the order of the paper, each with specs at the scales smoke, laptop and paper.
 _FIGURES = (Fig1Left, Fig1Right, Fig4Left, Fig4Right, Fig5, Fig6, Fig7, Fig8, Fig9)
-_OURS = (PhaseDiagram, SuccessCurve, CapacityLM)
+_OURS = (PhaseDiagram, SuccessCurve, CapacityLM, RandomEmbeddings, SuperpositionStudy)
 
 FIGURES = {kind.name: kind for kind in (*_FIGURES, *_OURS)}
 STUDIES: dict[str, type[Study]] = {**FIGURES, CapacitySweep.name: CapacitySweep}
@@ -53,6 +55,8 @@ __all__ = [
     "Fig8",
     "Fig9",
     "PhaseDiagram",
+    "RandomEmbeddings",
     "SuccessCurve",
+    "SuperpositionStudy",
     "draw",
 ]

@@ -115,6 +115,7 @@ class LearningData(FigureData[LearningSeries]):
     init: float
     paper_stages: list[float]
     relation_entropy: float
+    maps: NotRequired[Json]
     lines: list[GraphLine]
 
 
@@ -275,3 +276,19 @@ class BitsData(FigureData[LearntSeries]):
 
     beside: list[BesideSeries]
     lines: list[BitsLine]
+
+
+class RandomEmbeddingsData(FigureData[Json]):
+    """Descent with random embeddings beside orthonormal ones; entropy in nats."""
+
+    task: dict[str, int]
+    tokens: int
+    tolerance: float
+    relation_entropy: float
+    lines: list[GraphLine]
+
+
+class SuperpositionData(FigureData[Json]):
+    """The least dimension of selected sums and of fitted embeddings, with their laws."""
+
+    lines: list[GraphLine]

@@ -55,8 +55,8 @@ class Fig5(Study[LearningData]):
         return at_scale(scale, specs)
 
     def cells(self) -> list[Cell]:
-        """One descent per seed, and the flow."""
-        return [*(self._descent(seed) for seed in self.seeds), self._flow()]
+        """One descent per seed, the flow, and its maps before, on and after the plateau."""
+        return [*(self._descent(seed) for seed in self.seeds), self._flow(), self._maps()]
 
     def _gather(self, results: Iterator[Result]) -> LearningData:
         """Curves and stages of both."""
@@ -81,6 +81,7 @@ class Fig5(Study[LearningData]):
             "paper_stages": [self.rate * step for step in PAPER_STAGES],
             "relation_entropy": flow["relation_entropy"],
             "series": [descent, exact],
+            "maps": dict(next(results)),
             "lines": [],
         }
 
@@ -99,6 +100,13 @@ class Fig5(Study[LearningData]):
         from factweights.plots import fig5
 
         return fig5(data)
+
+    @classmethod
+    def pictures(cls, data: LearningData) -> "dict[str, Figure]":
+        """``fig5-maps``: attention scores and the output-value map, where the numbers have them."""
+        from factweights.plots import fig5_maps
+
+        return {"maps": fig5_maps(data)} if "maps" in data else {}
 
     def _descent(self, seed: int) -> Cell:
         settings = {
@@ -127,6 +135,10 @@ class Fig5(Study[LearningData]):
             "curves": True,
         }
         return Cell(function="flow", arguments=arguments, cost=0.3, label="exact flow")
+
+    def _maps(self) -> Cell:
+        arguments = {**_TASK, "init": self.init, "start": "uniform"}
+        return Cell(function="token-maps", arguments=arguments, cost=0.3, label="maps of the exact flow")
 
 
 def _stages(run: ComparedDescent | FlowResult) -> tuple[str, ...]:

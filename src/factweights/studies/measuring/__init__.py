@@ -53,6 +53,18 @@ def _flow(**given: Any) -> FlowResult:
     return measure_flow(**given)
 
 
+def _token_maps(**given: Any) -> Json:
+    from factweights.studies.measuring.dynamics import measure_token_maps
+
+    return measure_token_maps(**given)
+
+
+def _superposition(**given: Any) -> Json:
+    from factweights.studies.measuring.superposition import measure_superposition
+
+    return measure_superposition(**given)
+
+
 def _trained(**given: Any) -> LearntResult:
     from factweights.studies.measuring.language_models import measure_trained
 
@@ -74,6 +86,8 @@ FUNCTIONS: dict[str, Callable[..., Result]] = {
     "success": _success,
     "descent": _descent,
     "flow": _flow,
+    "token-maps": _token_maps,
+    "superposition": _superposition,
     "trained-lm": _trained,
     "compiled-lm": _compiled,
 }

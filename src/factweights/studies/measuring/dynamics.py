@@ -5,7 +5,7 @@ from typing import cast
 
 import numpy as np
 
-from factweights.dynamics import Stage, Trace, descend, gradient_flow
+from factweights.dynamics import Stage, Trace, descend, gradient_flow, token_maps
 from factweights.facts.recall_task import RecallTask
 from factweights.folders.jsons import Json
 from factweights.studies.measuring.results import Curves, DescentResult, FlowResult
@@ -58,6 +58,34 @@ def measure_flow(
         }
         found["relation"] = task.relation.tolist()
     return found
+
+
+def measure_token_maps(
+    subjects: int,
+    relations: int,
+    answers: int,
+    init: float,
+    start: str = "balanced",
+    noise: int | None = None,
+) -> Json:
+    """Attention scores and output-value map of one exact flow before, on and after its plateau.
+
+    Args:
+        subjects, relations, answers: S, R and D of a structured table.
+        init, start: where the flow begins.
+        noise: tokens of prompts of 32.
+    """
+    task = _task(subjects, relations, answers, "structured", 0.0, 0.0, noise, 32, 0)
+    flow = gradient_flow(task, start=start, init=init)
+    moments = token_maps(flow)
+    return {
+        "moments": [m.to_dict() for m in moments],
+        "relation_of_answer": task.answer_sets.int().argmax(0).tolist(),
+        "subject": task.subject.tolist(),
+        "target": task.target.tolist(),
+        "relation_entropy": flow.relation_entropy,
+        "seconds": flow.seconds,
+    }
 
 
 def measure_descent(

@@ -12,7 +12,9 @@ from factweights.studies.report.checks import Claim
 # Who claims it. Guides are lines that the paper's notebooks draw by hand into their plots.
 ABSTRACT, THEOREM = "the paper's abstract", "Theorem {} of the paper"
 GUIDE, FIGURE = "a line plotted by the paper", "figure {} of the paper, read off"
+EXTENSION = "our extension; the paper's theory has orthonormal embeddings"
 LAW, READING = "our law", "our reading of the paper"
+GEOMETRIC = "arXiv 2605.12426, of ReLU selectors; signs as the selector are ours"
 TRAINED = "arXiv 2404.05405, of models from 1e6 parameters on"
 INF = math.inf
 
@@ -280,6 +282,72 @@ CLAIMS: tuple[Claim, ...] = (
         0.8,
         1.25,
         comparisons.stage_length,
+    ),
+    Claim(
+        "random-order",
+        "random-embeddings",
+        "With random embeddings too relations are learnt before subjects, wherever both are",
+        EXTENSION,
+        "time to half the subject part over that to half the relation part, smallest",
+        1.0,
+        1.0,
+        INF,
+        comparisons.random_order,
+    ),
+    Claim(
+        "random-stage",
+        "random-embeddings",
+        "and from d = |V| on the hallucination stage is there, KL ≤ 0.05 nats",
+        EXTENSION,
+        "share of those runs that show it",
+        1.0,
+        1.0,
+        1.0,
+        comparisons.random_stage,
+    ),
+    Claim(
+        "random-nearness",
+        "random-embeddings",
+        "or comes nearer as 1/d, like the squared overlaps of embeddings",
+        EXTENSION,
+        "exponent of the smallest KL in d, d ≥ |V|",
+        -1.0,
+        -1.25,
+        -0.75,
+        comparisons.random_nearness,
+    ),
+    Claim(
+        "selector-constant",
+        "superposition",
+        "A relation-conditioned selector recalls R ≤ N bijections of N subjects from d of order R log N",
+        GEOMETRIC,
+        "largest d/(R ln N), sums; below 12 and towards 8 by our law",
+        8.0,
+        0.0,
+        12.0,
+        comparisons.selector_constant,
+    ),
+    Claim(
+        "selector-sums",
+        "superposition",
+        "Sums need d = (2R − 1) x², N (N − 1) R Q(x) = ln 2, R ≥ 4",
+        LAW,
+        "d over the law's",
+        1.0,
+        0.9,
+        1.1,
+        comparisons.selector_over("sum"),
+    ),
+    Claim(
+        "selector-best",
+        "superposition",
+        "and fitted embeddings R δ(N), R ≥ 4",
+        LAW,
+        "d over the law's",
+        1.0,
+        0.8,
+        1.25,
+        comparisons.selector_over("fit"),
     ),
     Claim(
         "even-odds",

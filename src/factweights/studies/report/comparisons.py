@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from factweights.folders.jsons import Json
 from factweights.studies.figures.gathered import (
     BitsData,
     HeadsData,
@@ -286,6 +287,75 @@ def stage_length(data: PhaseData) -> Finding | None:
         return None
     ratios = [f["length"] / f["law"] for f in flows]
     return Finding(_mean(ratios), (min(ratios), max(ratios)), f"{len(flows)} flows, all of them")
+
+
+def _random_runs(data: Json, least: float = 0.0) -> list[tuple[float, Json]]:
+    """(d/|V|, run) of random embeddings from that ratio on."""
+    chosen = [s for s in data["series"] if s["ratio"] is not None and s["ratio"] >= least]
+    return [(s["ratio"], run) for s in chosen for run in s["runs"]]
+
+
+def random_order(data: Json) -> Finding | None:
+    """The smallest time to subjects over that to relations, among runs that came to both."""
+    both = [r for _, r in _random_runs(data) if r["relation_time"] and r["subject_time"]]
+    if not both:
+        return None
+    each = [r["subject_time"] / r["relation_time"] for r in both]
+    detail = f"{len(both)} of {len(_random_runs(data))} runs came to both, up to {max(each):.2f}"
+    return Finding(min(each), None, detail)
+
+
+def random_stage(data: Json) -> Finding | None:
+    """Share of runs with d ≥ |V| that show the hallucination stage."""
+    runs = [r for _, r in _random_runs(data, 1.0)]
+    if not runs:
+        return None
+    nearest = min(r["smallest_kl"] for r in runs)
+    return Finding(
+        sum(r["shown"] for r in runs) / len(runs), None, f"{len(runs)} runs, KL from {nearest:.3g}"
+    )
+
+
+def random_nearness(data: Json) -> Finding | None:
+    """Exponent of the smallest KL in d over d ≥ |V|, with its bootstrap interval over seeds."""
+    chosen = [s for s in data["series"] if s["ratio"] is not None and s["ratio"] >= 1.0]
+    if len(chosen) < 3:
+        return None
+    found = power_law([s["d"] for s in chosen], [[r["smallest_kl"] for r in s["runs"]] for s in chosen])
+    return Finding(found.exponent, found.exponent_interval, f"{len(chosen)} dimensions")
+
+
+def _selected(data: Json, embedding: str) -> list[Json]:
+    """Points of that embedding with four relations or more: with one or two the laws are not meant."""
+    chosen = [s for s in data["series"] if s["embedding"] == embedding]
+    return [p for s in chosen for p in s["points"] if p["relations"] >= 4]
+
+
+def selector_constant(data: Json) -> Finding | None:
+    """The largest d/(R ln N) of sums, with the exponent of d in R ln N in words."""
+    points = _selected(data, "sum")
+    sizes = [p["relations"] * math.log(p["subjects"]) for p in points]
+    if len(set(sizes)) < 3:
+        return None
+    constants = [r["d"] / size for p, size in zip(points, sizes, strict=True) for r in p["runs"]]
+    exponent = power_law(sizes, [[r["d"] for r in p["runs"]] for p in points]).exponent
+    detail = f"{len(constants)} searches, from {min(constants):.2f}; exponent {exponent:.2f} over these sizes"
+    return Finding(max(constants), None, detail)
+
+
+def selector_over(embedding: str) -> Callable[[Json], Finding | None]:
+    """The least d over the law's, geometric mean over sizes with its interval."""
+
+    def measure(data: Json) -> Finding | None:
+        points = _selected(data, embedding)
+        if not points:
+            return None
+        sizes = [p["relations"] * p["subjects"] for p in points]
+        runs = [[float(r["d"]) for r in p["runs"]] for p in points]
+        found = against_law(sizes, runs, [p["law"] for p in points])
+        return Finding(found.ratio, found.interval, f"{len(points)} sizes")
+
+    return measure
 
 
 def even_odds(data: SuccessData) -> Finding | None:
