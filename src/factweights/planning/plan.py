@@ -1,5 +1,6 @@
 """Parameters, widths and time for given numbers of facts and answers."""
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from factweights import theory
 from factweights.domains import Dimension, PlannedAnswers, PlannedFacts, checked
 from factweights.errors import SettingError, UnknownNameError
 from factweights.planning.pace import Problem, evaluation_seconds
+from factweights.searching import threshold
 from factweights.show import Shown, duration
 
 WIDE = 4  # m/d where d is free, as in most transformers
@@ -246,15 +248,8 @@ def _transformer(facts: int, answers: int, d: int | None) -> MemoryPlan:
 
 
 def _smallest_multiple(enough: Callable[[int], bool], of: int = HEADS) -> int:
-    """The smallest multiple of ``of`` that is enough, for what stays enough: doubled, then bisected."""
-    high = 1
-    while not enough(high * of):
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle * of) else (middle, high)
-    return high * of
+    """The smallest multiple of ``of`` that is enough, for what stays enough."""
+    return of * threshold(lambda n: enough(n * of), 1, 0.0, factors=itertools.repeat(2.0))[1]
 
 
 def _transformer_bits(d: int) -> tuple[float, float]:
