@@ -17,6 +17,7 @@ from factweights.errors import SettingError, UnknownNameError
 from factweights.planning.pace import Problem, evaluation_seconds
 from factweights.searching import threshold
 from factweights.show import Shown, duration
+from factweights.theory.lines import least_squares
 
 WIDE = 4  # m/d where d is free, as in most transformers
 HEADS = 8  # of the transformers that the constants were measured on
@@ -323,13 +324,9 @@ def _seconds(memory: str, facts: int, answers: int, d: int, width: int | None) -
         slow = FEW_ANSWERS if width and answers <= 2 * d else 1
         return constant["start_seconds"] + slow * constant["evaluations"] * evaluation_seconds(problem)
     builds = constant["builds"]
-    x = [math.log(b["facts"] * b["answers"] * b["d"]) for b in builds]
-    y = [math.log(b["seconds"]) for b in builds]
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum(
-        (a - mean_x) ** 2 for a in x
-    )
-    return math.exp(mean_y + slope * (math.log(facts * answers * d) - mean_x))
+    x = np.log([b["facts"] * b["answers"] * b["d"] for b in builds])
+    slope, intercept = least_squares(x, np.log([[b["seconds"] for b in builds]]))
+    return math.exp(intercept[0] + slope[0] * math.log(facts * answers * d))
 
 
 @cache
