@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import factweights as fw
 from factweights import theory
 from factweights.errors import NotStorableError, SettingError
-from factweights.searching import threshold
+from factweights.searching import Tried, halve, threshold
 from factweights.sizing import probe
 
 
@@ -38,6 +38,39 @@ def test_threshold_respects_a_ceiling(where: int, guess: int, most: int):
     low, high = threshold(beyond, guess, 0.0, most=most)
     assert max(asked) <= most
     assert (low, high) == (min(where, most), min(where, most) + 1)
+
+
+@given(st.integers(2, 500), st.integers(0, 100), st.sampled_from([0.01, 0.1, 0.5]))
+def test_an_end_counts_only_once_it_was_asked(most: int, above: int, tolerance: float):
+    asked = []
+
+    def beyond(n: int) -> bool:
+        asked.append(n)
+        return n > most + above
+
+    guess = max(1, round(most / (1 + tolerance)))  # so near that the tolerance reaches over the end
+    assert threshold(beyond, guess, tolerance, most=most) == (most, most + 1)
+    assert most in asked
+
+
+@given(st.integers(1, 300), st.integers(0, 300), st.integers(0, 300))
+def test_halving_asks_neither_end(least: int, more: int, where: int):
+    low, high, asked = least, least + 1 + more, []
+    change = min(max(where, low), high - 1)
+
+    def beyond(n: int) -> bool:
+        asked.append(n)
+        return n > change
+
+    assert halve(beyond, low, high, 0.0) == (change, change + 1)
+    assert not {low, high}.intersection(asked)
+
+
+def test_every_size_is_tried_once():
+    told: list[tuple[int, int]] = []
+    tried = Tried(lambda n: n * n, lambda square: square < 10, lambda n, square: told.append((n, square)))
+    assert [tried(3), tried(4), tried(3)] == [True, False, True]
+    assert told == list(tried.found.items()) == [(3, 9), (4, 16)]
 
 
 def test_capacity_proves_both_sides_and_repeats():

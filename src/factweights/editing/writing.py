@@ -1,6 +1,7 @@
 """How changed facts get into a memory that holds the others."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Literal, get_type_hints
 
 import torch
@@ -11,10 +12,9 @@ from factweights.certificates import Certificate, verify
 from factweights.editing.table import TableEdit
 from factweights.errors import SettingError, ShapeError
 from factweights.facts import Associations
-from factweights.memories import LinearMemory, Memory
-from factweights.methods import Hebbian, Method, method_named
+from factweights.memories import Memory
+from factweights.methods import Method, method_named
 from factweights.methods.base import expecting_misses
-from factweights.methods.hebbian import hebbian_matrix
 from factweights.progress import OnProgress, Progress, silent
 
 How = Literal["warm start", "closed form", "stored again", "unchanged"]
@@ -92,8 +92,9 @@ def _changed(
     same = bundle.method.get("method") == method.name
     if not same or bundle.memory.n_parameters != method.n_parameters(facts.d_in, facts.d_out):
         return None
-    if isinstance(method, Hebbian) and isinstance(bundle.memory, LinearMemory):
-        return _outer_products(bundle.memory, bundle.facts, facts, plan), "closed form"
+    gone = _subset(bundle.facts, sorted((*plan.replaced, *plan.removed)))
+    if (memory := method.changed(bundle.memory, gone, _subset(facts, plan.written))) is not None:
+        return memory, "closed form"
     if method.warm_starts:
         # as many weights in another form, say with other gates, are no start
         with contextlib.suppress(ShapeError), expecting_misses():
@@ -101,14 +102,5 @@ def _changed(
     return None
 
 
-def _outer_products(
-    memory: LinearMemory, old: Associations, new: Associations, plan: TableEdit
-) -> LinearMemory:
-    """The Hebbian sum less the outer products that go and with those that come: exact up to rounding."""
-    weight = memory.weight.double()
-    gone = sorted((*plan.replaced, *plan.removed))
-    for sign, facts, rows in ((-1.0, old, gone), (1.0, new, plan.written)):
-        if rows:
-            part = facts.subset(torch.tensor(rows)).to(dtype=torch.float64, device=weight.device)
-            weight = weight + sign * hebbian_matrix(part)
-    return LinearMemory.from_weight(weight.to(memory.weight.dtype))
+def _subset(facts: Associations, rows: Sequence[int]) -> Associations | None:
+    return facts.subset(torch.tensor(rows)) if rows else None

@@ -22,8 +22,10 @@ from factweights.facts import Associations
 from factweights.memories import GatedMemory
 from factweights.methods.candidates import hardest
 from factweights.progress import OnProgress, Progress
+from factweights.searching import halve
 
-FASTEST, CLOSE = 2.2, 0.04  # load at which the search for the smallest width begins, and its end
+FASTEST, CLOSE = 2.2, 0.04  # load at which the search for the smallest width begins, and its end: the share
+# of the width found that a smaller one may be away
 BLOCK, ROUNDS = 1 << 14, 6
 
 
@@ -52,15 +54,14 @@ class MlpStore(Store[MlpLayout, GatedMemory]):
         if width == "auto":
             return comfortable
         need = task.size * theory.delta(max(2, answers)) / (2 * self._read_dimensions() + self.layout.answer)
-        low, high = max(0, math.floor(need / FASTEST)), comfortable
-        while high - low > max(1, CLOSE * high):
-            middle = (low + high) // 2
-            on_progress(Progress(0, None, f"is a width of {middle:,} enough?"))
-            memory = self._fit(plan, task, middle, None, on_progress)
-            out = self.outputs(plan, task, memory)
-            right = hardest(out, task.values, task.targets, 1)[1] == 1.0
-            low, high = (low, middle) if right else (middle, high)
-        return high
+
+        def enough(neurons: int) -> bool:
+            on_progress(Progress(0, None, f"is a width of {neurons:,} enough?"))
+            out = self.outputs(plan, task, self._fit(plan, task, neurons, None, on_progress))
+            return hardest(out, task.values, task.targets, 1)[1] == 1.0
+
+        # high − low ≤ CLOSE high is high − low ≤ CLOSE / (1 − CLOSE) low
+        return halve(enough, max(0, math.floor(need / FASTEST)), comfortable, CLOSE / (1 - CLOSE))[1]
 
     def fit(self, plan: Plan, task: Task, width: int, on_progress: OnProgress) -> GatedMemory:
         """By L-BFGS on the facts, from what is there if something is."""

@@ -112,6 +112,17 @@ class Method(ABC, Generic[M]):
         """The same method aiming at this recall level; methods without such an aim return themselves."""
         return self
 
+    def for_verdict(self, recall: float) -> "Method[M]":
+        """The same method for a search, which asks whether ``recall`` is reached and not how well."""
+        return self
+
+    def changed(self, memory: Memory, gone: Associations | None, come: Associations | None) -> M | None:
+        """``memory`` without the facts ``gone`` and with those that ``come``, as ``store`` would write it.
+
+        None where that cannot be had without the other facts.
+        """
+        return None
+
     def unmet(self, memory: Memory, facts: Associations, *, seed: int = 0) -> dict[str, float]:
         """By how much ``memory`` misses what the settings ask for besides recall; empty where all is met."""
         return {}

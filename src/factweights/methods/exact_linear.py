@@ -92,3 +92,7 @@ class ExactLinear(Method[LinearMemory]):
     def for_recall(self, recall: float) -> "ExactLinear":
         """The same method aiming at ``recall``."""
         return replace(self, recall=recall)
+
+    def for_verdict(self, recall: float) -> "ExactLinear":
+        """The same method, stopping at the first memory that decides."""
+        return replace(self, stop="first", recall=recall)

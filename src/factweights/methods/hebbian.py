@@ -49,3 +49,16 @@ class Hebbian(Method[LinearMemory]):
         if recall == 1.0:
             return theory.hebbian_capacity(d_in, "every")
         return theory.hebbian_capacity(d_in, "0.99") if recall == 0.99 else None
+
+    def changed(
+        self, memory: Memory, gone: Associations | None, come: Associations | None
+    ) -> LinearMemory | None:
+        """The sum less the outer products that go and with those that come: exact up to rounding."""
+        if not isinstance(memory, LinearMemory):
+            return None
+        weight = memory.weight.double()
+        for sign, facts in ((-1.0, gone), (1.0, come)):
+            if facts is not None:
+                part = facts.to(dtype=torch.float64, device=weight.device)
+                weight = weight + sign * hebbian_matrix(part)
+        return LinearMemory.from_weight(weight.to(memory.weight.dtype))

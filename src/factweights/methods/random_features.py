@@ -100,3 +100,7 @@ class RandomFeatures(Method[Memory]):
     def for_recall(self, recall: float) -> "RandomFeatures":
         """The same method aiming at ``recall``."""
         return replace(self, recall=recall)
+
+    def for_verdict(self, recall: float) -> "RandomFeatures":
+        """The same method, stopping at the first memory that decides."""
+        return replace(self, stop="first", recall=recall)

@@ -1,5 +1,6 @@
 """Parameters, widths and time for given numbers of facts and answers."""
 
+import itertools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -14,7 +15,9 @@ from factweights import theory
 from factweights.domains import Dimension, PlannedAnswers, PlannedFacts, checked
 from factweights.errors import SettingError, UnknownNameError
 from factweights.planning.pace import Problem, evaluation_seconds
+from factweights.searching import threshold
 from factweights.show import Shown, duration
+from factweights.theory.lines import least_squares
 
 WIDE = 4  # m/d where d is free, as in most transformers
 HEADS = 8  # of the transformers that the constants were measured on
@@ -246,15 +249,8 @@ def _transformer(facts: int, answers: int, d: int | None) -> MemoryPlan:
 
 
 def _smallest_multiple(enough: Callable[[int], bool], of: int = HEADS) -> int:
-    """The smallest multiple of ``of`` that is enough, for what stays enough: doubled, then bisected."""
-    high = 1
-    while not enough(high * of):
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle * of) else (middle, high)
-    return high * of
+    """The smallest multiple of ``of`` that is enough, for what stays enough."""
+    return of * threshold(lambda n: enough(n * of), 1, 0.0, factors=itertools.repeat(2.0))[1]
 
 
 def _transformer_bits(d: int) -> tuple[float, float]:
@@ -328,13 +324,9 @@ def _seconds(memory: str, facts: int, answers: int, d: int, width: int | None) -
         slow = FEW_ANSWERS if width and answers <= 2 * d else 1
         return constant["start_seconds"] + slow * constant["evaluations"] * evaluation_seconds(problem)
     builds = constant["builds"]
-    x = [math.log(b["facts"] * b["answers"] * b["d"]) for b in builds]
-    y = [math.log(b["seconds"]) for b in builds]
-    mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
-    slope = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / sum(
-        (a - mean_x) ** 2 for a in x
-    )
-    return math.exp(mean_y + slope * (math.log(facts * answers * d) - mean_x))
+    x = np.log([b["facts"] * b["answers"] * b["d"] for b in builds])
+    slope, intercept = least_squares(x, np.log([[b["seconds"] for b in builds]]))
+    return math.exp(intercept[0] + slope[0] * math.log(facts * answers * d))
 
 
 @cache

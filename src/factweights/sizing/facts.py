@@ -12,7 +12,7 @@ from factweights.facts import Associations
 from factweights.facts.embeddings import Kind
 from factweights.methods import ExactLinear, Method, as_method
 from factweights.progress import OnProgress, Progress, silent
-from factweights.searching import threshold
+from factweights.searching import Tried, threshold
 from factweights.sizing.probing import probe, seed_list
 from factweights.sizing.results import Capacity, Probe, Run
 
@@ -99,7 +99,7 @@ def capacity(
 
 @dataclass
 class _Search:
-    """The search with one seed; every size is asked at most once."""
+    """The search with one seed."""
 
     method: Method
     family: Callable[[int, int], Associations]
@@ -109,7 +109,7 @@ class _Search:
     on_probe: Callable[[Probe], None]
 
     def __post_init__(self) -> None:
-        self.probes: dict[int, Probe] = {}
+        self.fits = Tried(self._probe, lambda p: p.verdict == "fits", lambda _, p: self.on_probe(p))
 
     def run(self, guess: float, tolerance: float, most: int | None) -> Run:
         begun = time.perf_counter()
@@ -120,16 +120,13 @@ class _Search:
             facts=low,
             bracket=(low, refuted or high),
             proved="both sides" if refuted else "lower side",
-            probes=tuple(self.probes.values()),
+            probes=tuple(self.fits.found.values()),
             seconds=time.perf_counter() - begun,
         )
 
-    def fits(self, n: int) -> bool:
-        if n not in self.probes:
-            facts = self.family(n, self.seed)
-            self.probes[n] = probe(self.method, facts, self.recall, noise=self.noise, seed=self.seed, size=n)
-            self.on_probe(self.probes[n])
-        return self.probes[n].verdict == "fits"
+    def _probe(self, n: int) -> Probe:
+        facts = self.family(n, self.seed)
+        return probe(self.method, facts, self.recall, noise=self.noise, seed=self.seed, size=n)
 
     def _refuted_from(self, n: int, most: int | None) -> int | None:
         """The smallest refuted size from ``n`` up; past undecided ones it looks a little further."""
@@ -139,7 +136,7 @@ class _Search:
             if most is not None and n > most:
                 return None
             self.fits(n)
-            if self.probes[n].verdict == "refuted":
+            if self.fits.found[n].verdict == "refuted":
                 return n
             n = max(n + 1, math.ceil(n * 1.005))
         return None

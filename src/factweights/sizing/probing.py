@@ -1,14 +1,12 @@
 """One question to a method: does it store these facts?"""
 
 import time
-from dataclasses import replace
 
 from factweights.certificates import noise_recall, verify
 from factweights.domains import Norm, Seed, Seeds, Share, checked
 from factweights.facts import Associations
-from factweights.methods import ExactLinear, Method
+from factweights.methods import Method
 from factweights.methods.base import expecting_misses
-from factweights.methods.random_features import RandomFeatures
 from factweights.sizing.results import Probe, Verdict
 
 
@@ -32,8 +30,8 @@ def probe(
         size: what the answer is recorded under where sizes are searched; d_in by default.
     """
     begun = time.perf_counter()
-    if isinstance(method, (ExactLinear, RandomFeatures)) and not noise:  # a search asks whether, not how well
-        method = replace(method, stop="first", recall=recall)
+    if not noise:
+        method = method.for_verdict(recall)
     with expecting_misses():
         memory = method.store(facts, seed=seed)
     certificate = verify(memory, facts)

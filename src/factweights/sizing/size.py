@@ -15,7 +15,7 @@ from factweights.methods import ExactLinear, Method, as_method, method_named
 from factweights.methods.base import check_facts
 from factweights.methods.low_rank_hebbian import LowRankHebbian
 from factweights.progress import OnProgress, Progress, silent
-from factweights.searching import threshold
+from factweights.searching import Tried, threshold
 from factweights.sizing.probing import probe, seed_list
 from factweights.sizing.results import Probe, Smallest, Width, WidthRun
 
@@ -296,16 +296,18 @@ def _smallest(
     on_progress: OnProgress,
 ) -> Smallest:
     begun = time.perf_counter()
-    probes: dict[int, Probe] = {}
 
-    def fits(size: int) -> bool:
-        if size not in probes:
-            method, facts = setting(size)
-            probes[size] = p = probe(method.for_recall(recall), facts, recall, seed=seed, size=size)
-            on_progress(Progress(len(probes), None, f"{what} = {size:,} {p.verdict} ({p.seconds:.2f} s)"))
-        return probes[size].verdict == "fits"
+    def attempt(size: int) -> Probe:
+        method, facts = setting(size)
+        return probe(method.for_recall(recall), facts, recall, seed=seed, size=size)
 
-    low, high = threshold(fits, start, tolerance, most=most)
+    def tell(size: int, p: Probe) -> None:
+        text = f"{what} = {size:,} {p.verdict} ({p.seconds:.2f} s)"
+        on_progress(Progress(len(tried.found), None, text))
+
+    tried = Tried(attempt, lambda p: p.verdict == "fits", tell)
+    low, high = threshold(tried, start, tolerance, most=most)
+    probes = tried.found
     if high > most:
         asked = "" if law is None else f" (the law asks {law:,})"
         raise NotStorableError(

@@ -8,7 +8,7 @@ from factweights.errors import NotStorableError
 from factweights.facts import RecallTask
 from factweights.methods.recall import RecallMethod, RecallSolution
 from factweights.progress import OnProgress, Progress, silent
-from factweights.searching import threshold
+from factweights.searching import Tried, threshold
 
 TOLERANCE = 0.04  # relative width at which a search ends
 DRAWS = 8  # prompts of each fact that recall is measured on
@@ -39,22 +39,21 @@ def smallest_transformer(
         SettingError: a recall outside (0, 1].
         NotStorableError: no width up to 4,096 gets there, with the best recall seen.
     """
-    found: dict[int, tuple[RecallSolution, float]] = {}
 
-    def fits(width: int) -> bool:
-        if width not in found:
-            solution = method_at(width).solve(task, seed=seed)
-            reached = verify_prompts(solution.memory, task, draws=DRAWS, seed=seed + 7).recall
-            found[width] = solution, reached
-            on_progress(Progress(len(found), None, f"width {width:,}: recall {reached:.4f}"))
-        return found[width][1] >= recall
+    def attempt(width: int) -> tuple[RecallSolution, float]:
+        solution = method_at(width).solve(task, seed=seed)
+        return solution, verify_prompts(solution.memory, task, draws=DRAWS, seed=seed + 7).recall
 
+    def tell(width: int, found: tuple[RecallSolution, float]) -> None:
+        on_progress(Progress(len(tried.found), None, f"width {width:,}: recall {found[1]:.4f}"))
+
+    tried = Tried(attempt, lambda found: found[1] >= recall, tell)
     first = guess or max(1, len(task) // getattr(method_at(1), "d", len(task)))
-    width = threshold(fits, first, TOLERANCE, most=MOST)[1]
+    width = threshold(tried, first, TOLERANCE, most=MOST)[1]
     if width > MOST:
-        best = max(r for _, r in found.values())
+        best = max(r for _, r in tried.found.values())
         raise NotStorableError(
             f"no width up to {MOST:,} reaches recall {recall:g}; the best was {best:.4f}. Give more heads or "
             "a larger d"
         )
-    return found[width][0]
+    return tried.found[width][0]

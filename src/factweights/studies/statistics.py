@@ -13,6 +13,7 @@ import numpy as np
 from factweights.errors import SettingError
 from factweights.folders.jsons import Json
 from factweights.show import Shown
+from factweights.theory.lines import least_squares
 
 Interval = tuple[float, float]
 
@@ -213,10 +214,10 @@ def power_law(
     if len(set(sizes)) < 2:
         raise SettingError(f"a power law needs two different sizes with y > 0, got {len(sizes)}")
     at = np.log(sizes)
-    slope, constant = _line(at, np.log(medians)[None])
+    slope, constant = least_squares(at, np.log(medians)[None])
     of_slope = of_constant = None
     if drawn is not None:
-        slopes, constants = _line(at, np.log(drawn))
+        slopes, constants = least_squares(at, np.log(drawn))
         of_slope, of_constant = _interval(slopes, level), _interval(np.exp(constants), level)
     left = np.log(medians) - slope[0] * at - constant[0]
     return PowerLaw(
@@ -257,7 +258,7 @@ def against_law(
     if not len(sizes):
         raise SettingError("there is no size with y > 0 and a prediction to compare")
     residuals = np.log(medians)
-    drift = float(_line(np.log(sizes), residuals[None])[0][0]) if len(set(sizes)) > 1 else None
+    drift = float(least_squares(np.log(sizes), residuals[None])[0][0]) if len(set(sizes)) > 1 else None
     return AgainstLaw(
         float(np.exp(residuals.mean())),
         None if drawn is None else _interval(np.exp(np.log(drawn).mean(axis=1)), level),
@@ -355,13 +356,6 @@ def _resampled(
     found = np.stack(drawn, axis=1)
     found = found[(found > 0).all(axis=1)]
     return sizes, medians, found if len(found) else None
-
-
-def _line(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slopes and intercepts of the rows of ``y`` ``(draws, S)`` against ``x`` ``(S,)``."""
-    centred = x - x.mean()
-    slopes = y @ centred / (centred @ centred)
-    return slopes, y.mean(axis=1) - slopes * x.mean()
 
 
 def _interval(values: np.ndarray, level: float) -> Interval:

@@ -18,7 +18,7 @@ from factweights.methods.recall.base import RecallSolution, drawn_model
 from factweights.methods.recall.lookups import LookupFit, Lookups, LookupShape, raw_sums
 from factweights.methods.recall.selectors import Selectors
 from factweights.progress import OnProgress, silent
-from factweights.searching import threshold
+from factweights.searching import Tried, threshold
 
 SHARPNESS = 25.0  # β: e^{−0.9 β} times 29 noise tokens is 5e-9
 SIZE_TOLERANCE = 0.04  # relative width at which a search ends
@@ -147,19 +147,14 @@ def smallest(what: str, attempt: Callable[[int], Built], guess: int, least: int,
     Raises:
         NotStorableError: none up to ``most`` holds, with the best margin seen.
     """
-    tried: dict[int, Built] = {}
-
-    def holds(size: int) -> bool:
-        size = max(size, least)
-        if size not in tried:
-            tried[size] = attempt(size)
-        return tried[size].holds
-
-    found = max(least, threshold(holds, max(guess, least), SIZE_TOLERANCE, most=most)[1])
+    tried = Tried(attempt, lambda built: built.holds)
+    # sizes below `least` count as `least`
+    holds = threshold(lambda n: tried(max(n, least)), max(guess, least), SIZE_TOLERANCE, most=most)[1]
+    found = max(least, holds)
     if found > most:
-        best = max(tried.values(), key=lambda b: b.margin)
+        best = max(tried.found.values(), key=lambda b: b.margin)
         raise NotStorableError(
             f"no {what} up to {most:,} recalls every fact in every prompt; the best came to a margin of "
             f"{best.margin:.3g} with {best.recall:.4f} of the facts right without noise"
         )
-    return tried[found]
+    return tried.found[found]

@@ -1,5 +1,6 @@
 """The functions that cells call. Everything heavy is imported here, in the process that runs the cell."""
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from factweights.facts.recall_task import RecallTask
 from factweights.folders.jsons import Json
 from factweights.memories.transformer import RecallTransformer
 from factweights.methods import method_named
+from factweights.searching import geometric_mean, threshold
 from factweights.sizing import capacity
 from factweights.sizing.probing import probe
 from factweights.studies.measuring.families import task_sizes
@@ -181,31 +183,23 @@ def largest_size(
     """(Largest size seen to work, smallest seen to fail) in ``low … high``; None for one that was not seen.
 
     From ``guess`` outwards by growing factors until one size works and one fails, then bisection of the
-    logarithm. No size is asked twice.
+    logarithm, as a probe costs a training run whose time grows with the size.
 
     Raises:
         SettingError: no sizes to search, or a tolerance that means nothing.
     """
     if not 1 <= low <= high or not tolerance > 0:
         raise SettingError(f"a search needs 1 ≤ low ≤ high and tolerance > 0, got {low}, {high}, {tolerance}")
-    below: int | None = None
-    above: int | None = None
-    size, step = min(max(guess, low), high), STEP
-    while True:
-        if works(size):
-            below = size
-        else:
-            above = size
-        if below is not None and above is not None:
-            if above - below <= max(1, tolerance * below):
-                return below, above
-            size = min(max(round(math.sqrt(below * above)), below + 1), above - 1)
-        elif size == (low if below is None else high):
-            return below, above
-        elif below is None:
-            size, step = max(low, min(size - 1, round(size / step))), step**GROWTH
-        else:
-            size, step = min(high, max(size + 1, round(size * step))), step**GROWTH
+    below, above = threshold(
+        lambda size: not works(size),
+        guess,
+        tolerance,
+        least=low,
+        most=high,
+        factors=itertools.accumulate(itertools.repeat(STEP), lambda factor, _: factor**GROWTH),
+        middle=geometric_mean,
+    )
+    return below if below >= low else None, above if above <= high else None
 
 
 @torch.no_grad()

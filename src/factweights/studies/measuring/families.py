@@ -4,6 +4,7 @@ import math
 from typing import Literal
 
 from factweights.errors import UnknownNameError
+from factweights.searching import halve
 
 Family = Literal["S=R", "S=R^2", "D=S"]
 FAMILIES: tuple[Family, ...] = ("S=R", "S=R^2", "D=S")
@@ -36,7 +37,4 @@ def size_for_bits(family: str, bits: float, low: int, high: int) -> int:
     def needed(size: int) -> float:
         return facts_at(family, size) * math.log2(max(2, task_sizes(family, size)[2]))
 
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if needed(middle) <= bits else (low, middle - 1)
-    return low
+    return halve(lambda size: needed(size) > bits, low, high + 1, 0.0)[0]
