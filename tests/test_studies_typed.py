@@ -39,6 +39,8 @@ CALLS: dict[str, dict[str, Any]] = {
         "seed": 0,
         "settings": {"rate": 0.1, "steps": 32, "batch": 16, "init": 1e-3},
     },
+    "token-maps": {**TASK, "init": 1e-3, "noise": 4},
+    "superposition": {"subjects": 6, "relations": 2, "embedding": "sum", "seed": 0},
     "compiled-lm": {"people": 8, "seed": 0},
     "trained-lm": {
         "architecture": "gpt2",

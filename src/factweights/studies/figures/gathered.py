@@ -1,10 +1,11 @@
 """What figures that are no capacity over sizes gather, field by field, as their JSON files have it."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
+from factweights.folders.jsons import Json
 from factweights.studies.figures.gathered_capacities import GraphLine, Settings
-from factweights.studies.measuring.results import ComparedDescent, FlowResult
+from factweights.studies.measuring.results import ComparedDescent, FlowResult, TokenMapsResult
 from factweights.studies.statistics import Interval
 from factweights.studies.study import FigureData
 
@@ -115,7 +116,7 @@ class LearningData(FigureData[LearningSeries]):
     init: float
     paper_stages: list[float]
     relation_entropy: float
-    maps: NotRequired[Json]
+    maps: NotRequired[TokenMapsResult]
     lines: list[GraphLine]
 
 

@@ -7,7 +7,7 @@ from factweights.domains import Count, Positive, Rate, SomeSeeds, Title
 from factweights.show import number
 from factweights.studies.figures.gathered import LearningData, LearningSeries
 from factweights.studies.figures.series import at_scale, take
-from factweights.studies.measuring.results import ComparedDescent, FlowResult
+from factweights.studies.measuring.results import ComparedDescent, FlowResult, TokenMapsResult
 from factweights.studies.study import Cell, Result, Study, Table
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Fig5(Study[LearningData]):
             "paper_stages": [self.rate * step for step in PAPER_STAGES],
             "relation_entropy": flow["relation_entropy"],
             "series": [descent, exact],
-            "maps": dict(next(results)),
+            "maps": take(results, TokenMapsResult, (0,))[0],
             "lines": [],
         }
 

@@ -83,8 +83,13 @@ class SuperpositionStudy(Study[SuperpositionData]):
                 sizes = {"subjects": N, "relations": R, "facts": N * R, "size": R * math.log(N)}
                 points.append({**sizes, "d": d, "law": law(N, R), "runs": runs})
             series.append({"embedding": embedding, "label": label, "points": points})
-        head = {"figure": self.name, "scale": self.scale, "title": self.title}
-        return {**head, "series": series, "lines": []}
+        return {
+            "figure": self.name,
+            "scale": self.scale,
+            "title": self.title,
+            "series": series,
+            "lines": [],
+        }
 
     @classmethod
     def tables(cls, data: SuperpositionData) -> list[Table]:

@@ -12,6 +12,8 @@ from factweights.studies.measuring.results import (
     RecallCapacityResult,
     RecallResult,
     SuccessResult,
+    SuperpositionResult,
+    TokenMapsResult,
 )
 
 Result = Mapping[str, Any]  # what any cell returned: one of the kinds above, or one read from a file
@@ -53,13 +55,13 @@ def _flow(**given: Any) -> FlowResult:
     return measure_flow(**given)
 
 
-def _token_maps(**given: Any) -> Json:
+def _token_maps(**given: Any) -> TokenMapsResult:
     from factweights.studies.measuring.dynamics import measure_token_maps
 
     return measure_token_maps(**given)
 
 
-def _superposition(**given: Any) -> Json:
+def _superposition(**given: Any) -> SuperpositionResult:
     from factweights.studies.measuring.superposition import measure_superposition
 
     return measure_superposition(**given)

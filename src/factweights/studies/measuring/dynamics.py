@@ -8,7 +8,7 @@ import numpy as np
 from factweights.dynamics import Stage, Trace, descend, gradient_flow, token_maps
 from factweights.facts.recall_task import RecallTask
 from factweights.folders.jsons import Json
-from factweights.studies.measuring.results import Curves, DescentResult, FlowResult
+from factweights.studies.measuring.results import Curves, DescentResult, FlowResult, TokenMap, TokenMapsResult
 
 SHOWN = 400  # readings that are kept of a curve at most
 
@@ -67,7 +67,7 @@ def measure_token_maps(
     init: float,
     start: str = "balanced",
     noise: int | None = None,
-) -> Json:
+) -> TokenMapsResult:
     """Attention scores and output-value map of one exact flow before, on and after its plateau.
 
     Args:
@@ -79,7 +79,7 @@ def measure_token_maps(
     flow = gradient_flow(task, start=start, init=init)
     moments = token_maps(flow)
     return {
-        "moments": [m.to_dict() for m in moments],
+        "moments": [cast(TokenMap, m.to_dict()) for m in moments],
         "relation_of_answer": task.answer_sets.int().argmax(0).tolist(),
         "subject": task.subject.tolist(),
         "target": task.target.tolist(),

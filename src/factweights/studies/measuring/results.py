@@ -228,3 +228,38 @@ class CompiledResult(TypedDict):
     people: int
     seed: int
     seconds: float
+
+
+class TokenMap(TypedDict):
+    """Both maps at one moment: the fields of :class:`factweights.dynamics.maps.TokenMaps`."""
+
+    moment: str
+    time: float
+    loss: float
+    scores: list[float]
+    values: list[list[float]]
+
+
+class TokenMapsResult(TypedDict):
+    """``token-maps``: three moments of one flow, and what its tokens stand for."""
+
+    moments: list[TokenMap]
+    relation_of_answer: list[int]
+    subject: list[int]
+    target: list[int]
+    relation_entropy: float
+    seconds: float
+
+
+class SuperpositionResult(TypedDict):
+    """``superposition``: the bracket of the least d, and what its certificate says there."""
+
+    d: int
+    failed_at: int
+    facts: int
+    recall: float
+    proved: int | None
+    recall_relu: float
+    min_margin: float
+    selector_parameters: int
+    seconds: float

@@ -5,13 +5,14 @@ import time
 import numpy as np
 import torch
 
-from factweights.folders.jsons import Json
 from factweights.methods.superposition import Superposition, superpose
+from factweights.searching import halve
+from factweights.studies.measuring.results import SuperpositionResult
 
 WITHIN = 0.02  # of d: a closer bracket is below what seeds differ by
 
 
-def measure_superposition(subjects: int, relations: int, embedding: str, seed: int) -> Json:
+def measure_superposition(subjects: int, relations: int, embedding: str, seed: int) -> SuperpositionResult:
     """Bisect d for R random bijections among N subjects and N answers; both edges on the real forward.
 
     Recall is not quite monotone in d, as every d has answers and signs of its own: the edge found is one.
@@ -25,20 +26,17 @@ def measure_superposition(subjects: int, relations: int, embedding: str, seed: i
     rng = np.random.default_rng([seed, 0x5E1EC7])  # apart from the streams of answers and signs
     answer_of = torch.from_numpy(np.stack([rng.permutation(subjects) for _ in range(relations)]))
 
-    def at(d: int) -> tuple[bool, Superposition]:
-        made = superpose(answer_of, d, embedding=embedding, seed=seed)
-        return made.verify().n_missed == 0, made
+    made: dict[int, Superposition] = {}
+
+    def recalled(d: int) -> bool:
+        made[d] = superpose(answer_of, d, embedding=embedding, seed=seed)
+        return made[d].verify().n_missed == 0
 
     low, high = 0, relations
-    good, made = at(high)
-    while not good:
+    while not recalled(high):
         low, high = high, 2 * high
-        good, made = at(high)
-    while high - low > max(1, int(WITHIN * high)):
-        middle = (low + high) // 2
-        good, tried = at(middle)
-        low, high, made = (low, middle, tried) if good else (middle, high, made)
-    found = made.verify()
+    low, high = halve(recalled, low, high, WITHIN)
+    found = made[high].verify()
     relu = superpose(answer_of, high, embedding=embedding, selector="relu", seed=seed).verify()
     return {
         "d": high,
