@@ -216,6 +216,9 @@ from .methods.recall import (
 from .methods.recall import (
     TransformerFit as TransformerFit,
 )
+from .methods.superposition import (
+    superpose as superpose,
+)
 from .models.graft import (
     EditedGraft as EditedGraft,
 )
