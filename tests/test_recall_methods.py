@@ -301,3 +301,21 @@ def test_the_fit_is_enough_where_it_holds_the_facts() -> None:
 def test_missed_facts_are_told(recwarn) -> None:
     FitOrDescend(8, 4, 8, 4, rates=(1e-2,), steps=8, max_evaluations=20).store(CROWDED)
     assert any("fit-or-descend" in str(w.message) for w in recwarn)
+
+
+def test_the_fewest_parameters_over_shapes_hold_every_prompt_and_beat_the_default() -> None:
+    told: list[str] = []
+    found = fw.fewest_parameters(TASK, head_dims=(2, 4), on_progress=lambda p: told.append(str(p)))
+    size = sum(p.numel() for p in found.memory.parameters())
+    assert verify_prompts(found.memory, TASK).proved
+    assert found.memory.head_dim in (2, 4)
+    assert told
+    usual = AttentionMLP().solve(TASK)
+    assert size < 0.7 * sum(p.numel() for p in usual.memory.parameters())
+
+
+def test_no_head_sizes_or_too_few_heads_are_refused() -> None:
+    with pytest.raises(SettingError, match="size of a head"):
+        fw.fewest_parameters(TASK, head_dims=())
+    with pytest.raises(NotStorableError, match="heads"):
+        fw.fewest_parameters(TASK, AttentionMLP(heads=1), head_dims=(2,))

@@ -268,6 +268,9 @@ from .sizing import (
     capacity as capacity,
 )
 from .sizing import (
+    fewest_parameters as fewest_parameters,
+)
+from .sizing import (
     smallest_d as smallest_d,
 )
 from .sizing import (

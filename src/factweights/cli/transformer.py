@@ -65,7 +65,8 @@ def transformer(
         heads: H.
         head_dim: Dimension of a head.
         width: Neurons of the MLP.
-        size: `auto` finds the smallest d of attention-only, or else the smallest width.
+        size: `auto` finds the smallest d of attention-only, the shape of attention-mlp with the fewest
+            parameters (the width alone, where `--d` is given), or else the smallest width.
         recall: Share of the prompts that must be answered right; for fit and paper-adam the aim of training.
         draws: Prompts for each fact in the final check.
         seed: Of the task, the embeddings, the method and the prompts.
@@ -119,7 +120,7 @@ def _solve(
 ) -> Any:
     from factweights.cli.options import build_recall_method
     from factweights.errors import SettingError
-    from factweights.sizing import smallest_transformer
+    from factweights.sizing import fewest_parameters, smallest_transformer
 
     def build(**more: int) -> "RecallMethod":
         return build_recall_method(name, setting, recall=recall, **{**sizes, **more})
@@ -127,6 +128,9 @@ def _solve(
     searched = "d" if name == "attention-only" else "width"
     if auto and sizes[searched] is not None:
         raise SettingError(f"--size auto looks for the smallest {searched}; leave --{searched} out")
+    if auto and name == "attention-mlp" and sizes["d"] is None:
+        dims = {} if sizes["head_dim"] is None else {"head_dims": (sizes["head_dim"],)}
+        return fewest_parameters(task, build(), **dims, seed=seed, on_progress=on_progress)
     if not auto or name in ("attention-only", "attention-mlp"):  # these search when a size is left out
         return build().solve(task, seed=seed, on_progress=on_progress)
     return smallest_transformer(

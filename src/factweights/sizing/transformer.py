@@ -1,17 +1,24 @@
-"""The smallest MLP with which a recall transformer holds a task."""
+"""The smallest MLP with which a recall transformer holds a task, and the smallest transformer of one kind."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from factweights.certificates import verify_prompts
 from factweights.domains import Count, Seed, Share, checked
-from factweights.errors import NotStorableError
+from factweights.errors import NotStorableError, SettingError
 from factweights.facts import RecallTask
-from factweights.methods.recall import RecallMethod, RecallSolution
+from factweights.methods.recall import AttentionMLP, Built, RecallMethod, RecallSolution, drawn_model
+from factweights.methods.recall.assembly import heads_for, selected_groups
+from factweights.methods.recall.constructions import smallest
 from factweights.progress import OnProgress, Progress, silent
 from factweights.searching import Tried, threshold
 
 TOLERANCE = 0.04  # relative width at which a search ends
 DRAWS = 8  # prompts of each fact that recall is measured on
+HEAD_DIMS = (2, 4, 8)  # narrower heads are told apart in a smaller d, and all cost 4 (S + R) d
+WIDER = 1.15  # a d this much larger is tried too: it may save more in the MLP than attention costs
+GROUPINGS = 3  # tried for each d; a clean one is found again by the construction
 MOST = 4096  # neurons: beyond it another shape is the better question
 
 
@@ -57,3 +64,85 @@ def smallest_transformer(
             "a larger d"
         )
     return tried.found[width][0]
+
+
+@checked
+def fewest_parameters(
+    task: RecallTask,
+    method: AttentionMLP | None = None,
+    *,
+    head_dims: Sequence[int] = HEAD_DIMS,
+    seed: Seed = 0,
+    on_progress: OnProgress = silent,
+) -> Built:
+    """An ``attention-mlp`` with as few parameters as are found over d, heads, their size and the width.
+
+    Attention costs 4 H d_h d with H d_h about S + R, and the MLP 2 m d + m for the facts. For every size of a
+    head the smallest d is found at which heads tell their groups from all other tokens, there the smallest
+    width that recalls every fact in every prompt, and the same for a d a little larger. Widths that could
+    not be fewer parameters than the best so far are not tried. A search, no proof that fewer would not do.
+
+    Args:
+        task: the facts.
+        method: its other settings; ``heads``, where given, stay.
+        head_dims: sizes of a head to try.
+        seed: of everything drawn.
+        on_progress: told of every shape that holds.
+
+    Raises:
+        SettingError: no sizes of heads.
+        NotStorableError: no shape holds the facts, with what the last search said.
+    """
+    if not head_dims:
+        raise SettingError("give at least one size of a head to try", fields=("head_dims",))
+    method = AttentionMLP() if method is None else method
+    best: Built | None = None
+    failed = ""
+    for head_dim in sorted(set(head_dims)):
+        least = _least_clean(task, replace(method, head_dim=head_dim), seed)
+        for d in (least, math.ceil(WIDER * least)):
+            try:
+                found = _narrowest(task, replace(method, head_dim=head_dim), d, best, seed)
+            except NotStorableError as why:
+                failed = str(why)
+                continue
+            if best is None or _size(found) < _size(best):
+                best = found
+            said = f"heads of {head_dim}, d = {d}: {_size(found):,} parameters"
+            on_progress(Progress(head_dims.index(head_dim) + 1, len(head_dims), said))
+    if best is None:
+        raise NotStorableError(f"no shape of attention-mlp holds the task: {failed}")
+    return best
+
+
+def _size(built: Built) -> int:
+    return sum(p.numel() for p in built.memory.parameters())
+
+
+def _least_clean(task: RecallTask, method: AttentionMLP, seed: int) -> int:
+    """The smallest d at which each head can tell its group from all other tokens."""
+    heads = method.heads or heads_for(task, method.head_dim)
+
+    def clean(d: int) -> bool:
+        model = drawn_model(task, d=d, heads=heads, head_dim=method.head_dim, width=1, seed=seed)
+        return selected_groups(task, model.embeddings.double(), heads, seed, GROUPINGS)[1].clean
+
+    tokens = task.n_subjects + task.n_relations
+    guess = max(method.head_dim + 1, round(tokens**0.5 * 2))  # near what 16 to 500 tokens came to
+    return threshold(clean, guess, TOLERANCE, least=method.head_dim + 1, most=MOST)[1]
+
+
+def _narrowest(task: RecallTask, method: AttentionMLP, d: int, best: Built | None, seed: int) -> Built:
+    """At this d the least width that recalls every fact in every prompt and beats the best so far."""
+    heads = method.heads or heads_for(task, method.head_dim)
+    most = MOST
+    if best is not None:
+        left = _size(best) - 1 - 4 * heads * method.head_dim * d
+        most = min(most, left // (2 * d + 1))
+    if most < 1:
+        raise NotStorableError(f"attention alone has more parameters than the best so far at d = {d}")
+
+    def at(width: int) -> Built:
+        return replace(method, d=d, width=width).solve(task, seed=seed)
+
+    return smallest("width", at, math.ceil(len(task) / d), 1, most)
