@@ -2,7 +2,10 @@
 
 import json
 import shlex
+import shutil
+import subprocess
 
+import pytest
 import torch
 
 from factweights import __version__
@@ -54,3 +57,18 @@ def test_methods_name_kinds_of_values_in_words(capsys):
     assert "<class" not in shown
     assert ":class:" not in shown
     assert "NoneType" not in shown
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_names_every_command(shell, capsys):
+    assert run(["completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert all(command in script for command in ("transformer", "graft", "doctor", "--method"))
+    binary = shutil.which(shell)
+    if binary and shell == "bash":
+        assert subprocess.run([binary, "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_completion_of_an_unknown_shell_names_those_there_are(capsys):
+    assert run(["completion", "basch"]) == 2
+    assert "fish" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import Literal
 
 from cyclopts import App, Parameter
 
@@ -69,6 +70,19 @@ study = App(
 for place, command in enumerate(STUDY):
     study.command(command, sort_key=place)
 app.command(study)
+
+
+@app.command(sort_key=len(COMMANDS))
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> None:
+    """Print the script by which a shell completes commands and options.
+
+    Example: `factweights completion bash > ~/.local/share/bash-completion/completions/factweights`
+
+    Args:
+        shell: bash, zsh (a file `_factweights` on its fpath) or fish
+            (`~/.config/fish/completions/factweights.fish`).
+    """
+    say(app.generate_completion(prog_name="factweights", shell=shell))
 
 
 def call(tokens: Sequence[str]) -> None:
