@@ -1,12 +1,7 @@
 """Errors of the library in the words of the command line: options for the arguments they name."""
 
 import re
-from collections.abc import Callable, Sequence
-from inspect import Parameter as Argument
-from inspect import signature
-from typing import Any, get_args
-
-from cyclopts import Parameter
+from collections.abc import Sequence
 
 from factweights.errors import FactweightsError
 
@@ -32,24 +27,21 @@ def told(error: Exception, tokens: Sequence[str]) -> str:
 OWN = ("recall", "width", "rank", "d", "heads", "head_dim")  # settings of methods that have their own options
 
 
-def _command(tokens: Sequence[str]) -> Callable[..., Any] | None:
+def _command(tokens: Sequence[str]) -> list[str] | None:
+    """The words of the command line that name a command."""
     from factweights.cli.app import COMMANDS, GROUPS
 
     words = [t for t in tokens if not t.startswith("-")][:2]
     if len(words) == 2 and words[0] in GROUPS:
-        return next((c for c in GROUPS[words[0]] if c.__name__ == words[1]), None)
-    return next((c for c in COMMANDS if words and c.__name__ == words[0]), None)
+        return words if words[1] in {c.__name__ for c in GROUPS[words[0]]} else None
+    return words[:1] if words and words[0] in {c.__name__ for c in COMMANDS} else None
 
 
-def _options(command: Callable[..., Any]) -> dict[str, str]:
+def _options(command: Sequence[str]) -> dict[str, str]:
     """Argument ↦ what it is called on the command line."""
-    return {name: _option(name, argument) for name, argument in signature(command).parameters.items()}
+    from factweights.cli.app import app
 
-
-def _option(name: str, argument: Argument) -> str:
-    if argument.kind is Argument.POSITIONAL_ONLY:
-        return name.upper()
-    for mark in get_args(argument.annotation)[1:]:
-        if isinstance(mark, Parameter) and mark.name:
-            return mark.name if isinstance(mark.name, str) else next(iter(mark.name))
-    return "--" + name.replace("_", "-")
+    found = app
+    for word in command:
+        found = found[word]
+    return {a.field_info.name: a.name for a in found.assemble_argument_collection() if a.name != "*"}
