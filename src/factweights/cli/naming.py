@@ -1,7 +1,9 @@
 """Errors of the library in the words of the command line: options for the arguments they name."""
 
+import ast
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 
 from factweights.errors import FactweightsError
 
@@ -14,6 +16,7 @@ def told(error: Exception, tokens: Sequence[str]) -> str:
     if not isinstance(error, FactweightsError) or command is None:
         return text
     options = _options(command)
+    text = optioned(text, options)
     for field in error.fields:
         name = options.get(field) or options.get(SHORT.get(field, ""))
         of_method = "--setting" in options.values() and re.search(rf"\b{field} of [\w-]+ cannot be", text)
@@ -22,6 +25,30 @@ def told(error: Exception, tokens: Sequence[str]) -> str:
         if name is not None:
             text = re.sub(rf"(?<![\w-]){re.escape(field)}(?![\w-])", name, text)
     return text
+
+
+_LITERAL = re.compile(r"(?<![\w-])(?<!--setting )(\w+)=(\{[^{}]*\}|'[^']*'|True|False|\d[\d.]*\b)")
+
+
+def optioned(text: str, options: Mapping[str, str]) -> str:
+    """``text`` with ``--wide`` in the place of ``wide=True`` and so on, for arguments that have an option."""
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match[1], match[2]
+        if value == "False" and f"no_{name}" in options:
+            return options[f"no_{name}"]
+        if not options.get(name, "").startswith("--"):
+            return match[0]
+        if value in ("True", "False"):
+            return options[name] if value == "True" else f"--no-{options[name][2:]}"
+        try:
+            given = ast.literal_eval(value)
+        except (SyntaxError, ValueError):  # a name in it, cut short, has quotes of its own
+            return match[0]
+        words = ",".join(f"{k}={v}" for k, v in given.items()) if isinstance(given, dict) else str(given)
+        return f"{options[name]} {shlex.quote(words)}"
+
+    return _LITERAL.sub(option, text)
 
 
 OWN = ("recall", "width", "rank", "d", "heads", "head_dim")  # settings of methods that have their own options

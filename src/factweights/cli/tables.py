@@ -1,7 +1,7 @@
 """Tables of facts, as the options of a command describe them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -125,7 +125,10 @@ def must_be_unused(options: TableOptions, table: str) -> None:
 
 def say(reading: "Reading | None") -> None:
     """How a table was read, for people: on standard error."""
-    note(() if reading is None else reading.lines)
+    from factweights.cli.naming import optioned
+
+    options = {f.name: "--" + f.name.replace("_", "-") for f in fields(TableOptions)}
+    note(optioned(line, options) for line in (() if reading is None else reading.lines))
 
 
 def _roles(columns: list[str] | None) -> dict[str, str]:
