@@ -192,7 +192,7 @@ def test_without_absence_it_is_said_to_be_missing(table, tmp_path, capsys):
 
 def test_attention_says_which_absence_it_cannot_hold(tmp_path):
     rows = [("s", "p", "a"), ("t", "q", "a"), ("s", "r", "x"), ("t", "r", "y")]  # s q and t p have no fact
-    with pytest.raises(NotStorableError, match=r"'q': nothing.*--no-absence"):
+    with pytest.raises(NotStorableError, match=r"'q': nothing.*absence=False"):
         fw.compile_table(fw.FactTable.from_rows(rows), tmp_path / "out", store="attention")
     assert not (tmp_path / "out").exists()
     table = fw.FactTable.from_rows(rows)

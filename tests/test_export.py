@@ -256,7 +256,7 @@ def test_a_width_that_falls_short_is_widened_and_leaves_nothing_behind(tmp_path,
 
 
 def test_a_size_too_small_says_which_one_will_do(tmp_path):
-    with pytest.raises(NotStorableError, match=r"an MLP of 2 neurons reaches recall .* Give --width \d+"):
+    with pytest.raises(NotStorableError, match=r"an MLP of 2 neurons reaches recall .* Give width=\d+"):
         fw.compile_table(grid(60, 4, 30), tmp_path / "out", width=2)
     with pytest.raises(SettingError, match=r"d = 20 cannot hold these names: it is at least \d+"):
         fw.compile_table(grid(60, 4, 30), tmp_path / "out", d=20)

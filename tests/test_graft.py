@@ -11,6 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
+from factweights.cli import run
 from factweights.errors import NotStorableError, TamperedError
 from factweights.facts import FactTable
 from factweights.models import seam
@@ -27,7 +28,10 @@ from factweights.models.graft import (
 )
 from factweights.models.graft.prompts import ASIDE, FRAMES, NARRATIVE, PROSE, REQUESTS, STORIES
 from small_models import tokenizer
+from test_cli import KEYS
 
+EXPLAINED = {"prompt", "tokens", "attention", "recognised", "subject", "due", "relations", "neurons"}
+EXPLAINED |= {"answer", "before", "expected", "logits", "plot"}
 FACTS = (
     ("France", "capital", "Mexico City"),
     ("Guinea", "capital", "Lima"),
@@ -118,6 +122,19 @@ def test_every_fact_is_said_in_full_by_stock_transformers(grafted: Any) -> None:
         ids = tok(f"The {relation} of {subject} is", return_tensors="pt").input_ids
         said = _generated(model, ids)
         assert tok.decode(said[0, ids.shape[1] :]).strip().startswith(f"{answer}."), (subject, relation)
+
+
+def test_the_command_prints_the_recorded_keys(words: Any, tmp_path: Path, capsys: Any) -> None:
+    base = random_model("llama", words, tmp_path / "base")
+    facts, out = TABLE.write(tmp_path / "facts.csv"), tmp_path / "out"
+    asked = [word for t in TEMPLATES for word in ("--template", t)]
+    graft_it = ["graft", str(base), str(facts), "--out", str(out), "--check", "facts", *asked, "--json"]
+    assert run(graft_it) == 0
+    assert set(json.loads(capsys.readouterr().out)) == KEYS["graft"]
+    assert run(["explain", str(out), "Niger", "capital", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found) == EXPLAINED
+    assert found["subject"] == "Niger"
 
 
 def test_without_a_name_the_model_is_the_old_one(grafted: Any) -> None:

@@ -21,3 +21,15 @@ def test_a_short_command_prints_the_recorded_keys(cli_json, command) -> None:  #
     code, found = cli_json(*SHORT[command])
     assert code == 0
     assert set(found) == KEYS[command]
+
+
+def test_compile_and_explain_print_the_recorded_keys(cli_json, tmp_path) -> None:  # noqa: F811
+    pytest.importorskip("transformers")
+    (tmp_path / "t.csv").write_text("subject,relation,answer\nFrance,capital,Paris\nPeru,capital,Lima\n")
+    code, found = cli_json("compile", tmp_path / "t.csv", "--out", tmp_path / "model", "--width", 8)
+    assert code == 0
+    assert set(found) == KEYS["compile"]
+    code, found = cli_json("explain", tmp_path / "model", "Peru", "capital")
+    assert code == 0
+    assert set(found) == KEYS["explain"]
+    assert found["answer"] == "Lima"

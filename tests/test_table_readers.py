@@ -295,9 +295,7 @@ def test_long_tables_by_other_names_in_every_format(tmp_path, file):
     ],
 )
 def test_three_columns_are_asked_about(file, contents):
-    with pytest.raises(
-        FactsError, match=r"three columns.*--no-header.*--columns subject=.*wide=True \(--wide\)"
-    ):
+    with pytest.raises(FactsError, match=r"three columns.*header=False.*columns=.*wide=True"):
         FactTable.read(file(contents))
     rows = [line for line in contents.splitlines() if line]
     table = FactTable.read(file(contents), header=False)
@@ -319,7 +317,7 @@ def test_three_columns_of_text_are_asked_about_everywhere(given, file):
     for read in reads:
         with pytest.raises(FactsError, match="three columns") as e:
             read()
-        assert "--no-header" not in str(e.value)
+        assert "header=False" not in str(e.value)
 
 
 @pytest.mark.parametrize(

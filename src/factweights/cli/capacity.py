@@ -1,25 +1,24 @@
 """``factweights capacity``."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
+from factweights.cli.options import Flag, Json, RandomFacts, Seeds, Setting
+from factweights.cli.output import emit, table_lines
 
-from factweights.cli.options import Flag, Json, Kind, Setting
-from factweights.cli.output import say
+if TYPE_CHECKING:
+    from factweights.sizing import Capacity
 
 
 def capacity(
     method: str,
     /,
     *,
-    d: int,
+    facts: RandomFacts,
     recall: float = 1.0,
     noise: float = 0.0,
-    seeds: Annotated[str, Parameter(metavar="COUNT|LIST")] = "5",
+    seeds: Seeds = "5",
     width: int | None = None,
-    outputs: int | None = None,
-    d_out: int | None = None,
-    kind: Kind = "spherical",
     tied: Flag = False,
     tolerance: float = 0.01,
     setting: Setting = None,
@@ -34,51 +33,40 @@ def capacity(
 
     Args:
         method: `factweights methods` lists them.
-        d: Dimension of the keys, and of the values unless `--d-out` says otherwise.
         recall: Share of the facts that must come out right.
         noise: Norm of random key noise under which they must; a fit prepares for it by `--setting noise=…`.
         seeds: How many, or which: `5`, or `0,3,7`, or `7,` for one.
         width: Of the hidden layer, for methods that have one.
-        outputs: How many values there are to choose from; without it every fact has its own.
-        d_out: Dimension of the values.
-        kind: How keys and values are drawn.
         tied: Keys and values are one table, the facts a permutation of it.
         tolerance: Relative width at which a bracket is narrow enough.
     """
-    from factweights.cli.options import build_method, seeds_of
-    from factweights.cli.output import print_json
+    from factweights.cli.converting import seeds_of
     from factweights.cli.progress import shown_progress
+    from factweights.cli.settings import build_method
     from factweights.sizing import capacity as measure
 
     chosen = build_method(method, setting, width=width)
     with shown_progress() as on_progress:
         found = measure(
             chosen,
-            d=d,
+            **vars(facts),
             recall=recall,
             noise=noise,
             seeds=seeds_of(seeds),
-            d_out=d_out,
-            outputs=outputs,
-            kind=kind,
             tied=tied,
             tolerance=tolerance,
             on_progress=on_progress,
         )
-    if json:
-        print_json(found.to_dict())
+    emit(found, _lines(found), json=json)
+
+
+def _lines(found: "Capacity") -> Iterator[object]:
+    yield found
+    if len(found.runs) == 1:
         return
-    say(found)
-    if len(found.runs) > 1:
-        _print_runs(found)
-
-
-def _print_runs(found: Any) -> None:
-    from factweights.cli.output import print_table
-
+    yield ""
     rows = [
         [str(r.seed), f"{r.facts:,}", f"{r.bracket[0]:,} – {r.bracket[1]:,}", r.proved, f"{r.seconds:.2f}"]
         for r in found.runs
     ]
-    say()
-    print_table(["seed", "facts", "bracket", "proved", "seconds"], rows)
+    yield from table_lines(["seed", "facts", "bracket", "proved", "seconds"], rows)

@@ -2,35 +2,34 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from factweights.cli.options import Flag, Json
-from factweights.cli.output import say, say_next
-from factweights.cli.tables import TableOptions, choose, read
+from factweights.cli.options import Asking, Json, NewOutput
+from factweights.cli.output import emit, saved_lines
+from factweights.cli.tables import TablePart
+
+if TYPE_CHECKING:
+    from factweights.facts import FactTable
 
 
 def compile(
     file: Path,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    to: NewOutput,
     store: Literal["mlp", "attention"] = "mlp",
     d: int | None = None,
     width: Annotated[
         int | Literal["auto", "smallest"], Parameter(metavar="INT|auto|smallest", show_choices=False)
     ] = "auto",
     dtype: Literal["float32", "bfloat16", "float16"] = "float32",
-    template: Annotated[list[str] | None, Parameter(name="--template", metavar="TEXT")] = None,
-    templates: Annotated[Path | None, Parameter(name="--templates", metavar="FILE")] = None,
+    asking: Asking = Asking(),
     context: int = 512,
     absence: Annotated[bool, Parameter(negative="--no-absence")] = True,
-    overwrite: Flag = False,
-    relations: Annotated[list[str] | None, Parameter(metavar="A,B")] = None,
-    limit: int | None = None,
     seed: int = 0,
-    reading: TableOptions | None = None,
+    part: TablePart = TablePart(),
     json: Json = False,
 ) -> None:
     """Compile a table of facts into a Hugging Face checkpoint that knows them all, and nothing else.
@@ -43,53 +42,51 @@ def compile(
 
     Args:
         file: Table of facts: CSV, TSV, JSON, JSON Lines or Parquet; one fact per row, or one subject per row.
-        out: Folder for the checkpoint.
+        to.out: Folder for the checkpoint.
         store: Where the facts live.
         d: Hidden size; else one that suits the names.
         width: Neurons of the MLP; `auto` takes a comfortable number, `smallest` searches.
         dtype: Of the weights, and of the passes that are certified.
-        template: Prompt to verify, such as 'The {relation} of {subject} is', or for one relation 'The capital
-            of {subject} is'; may be repeated. Relations in none of them are asked as '{subject} {relation}'.
-        templates: TOML with a list for each relation, `"capital" = ["The capital of {subject} is", …]`; every
-            template must hold the relation's name or `{relation}`, by which the model knows it.
+        asking.template: Prompt to verify, such as 'The {relation} of {subject} is', or for one relation 'The
+            capital of {subject} is'; may be repeated. Relations in none of them are asked as '{subject}
+            {relation}'.
+        asking.templates: TOML with a list for each relation, `"capital" = ["The capital of {subject} is",
+            …]`; every template must hold the relation's name or `{relation}`, by which the model knows it.
         context: Longest prompt, in tokens.
         absence: A subject and a relation without a fact say `<unk>`; `--no-absence` gives them some answer.
-        overwrite: Replace a folder that an earlier `compile` wrote.
-        relations: Only the facts with these relations.
-        limit: Only the first so many facts.
+        to.overwrite: Replace a folder that an earlier `compile` wrote.
         seed: Of codes and fit.
     """
-    from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
     from factweights.export import compile_table
     from factweights.export.folder import must_be_writable
-    from factweights.export.names import TEMPLATES
 
-    must_be_writable(out, overwrite=overwrite)
-    table = choose(read(file, reading), relations, limit)
-    asked = [*(template or ()), *(_listed(templates, table.relations) if templates else ())]
+    must_be_writable(to.out, overwrite=to.overwrite)
+    table = part.read(file)
+    templates = _templates(asking, table)
     with shown_progress() as on_progress:
         compiled = compile_table(
             table,
-            out,
             store=store,
             d=d,
             width=width,
             dtype=dtype,
-            templates=asked or TEMPLATES,
+            templates=templates,
             context=context,
             absence=absence,
             seed=seed,
-            overwrite=overwrite,
             on_progress=on_progress,
+            **vars(to),
         )
-    if json:
-        print_json(compiled.to_dict())
-        return
-    say(compiled)
-    say(f"saved to {out}")
-    subject, relation, _ = next(iter(table))
-    say_next(("explain", out, subject, relation), ("verify", out))
+    emit(compiled, saved_lines(compiled, to.out, table, "explain"), json=json)
+
+
+def _templates(asking: Asking, table: "FactTable") -> Sequence[str]:
+    """Those that are given, or else the usual ones."""
+    from factweights.export.names import TEMPLATES
+
+    listed = _listed(asking.templates, table.relations) if asking.templates else ()
+    return [*(asking.template or ()), *listed] or TEMPLATES
 
 
 def _listed(file: Path, relations: Sequence[str]) -> list[str]:

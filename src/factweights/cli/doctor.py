@@ -4,11 +4,12 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any
 
 from factweights.cli.options import Json
-from factweights.cli.output import say
+from factweights.cli.output import emit
 
 ENTRANCES = """\
 Three ways in:
@@ -33,12 +34,11 @@ def doctor(*, json: Json = False) -> None:
 
     Example: `factweights doctor`
     """
-    from factweights.cli.output import print_json
-
     found = examined()
-    if json:
-        print_json(found)
-        return
+    emit(found, _lines(found), json=json)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[str]:
     rows = [(name, str(value)) for name, value in found.items() if not isinstance(value, dict)]
     for extra, packages in found["extras"].items():
         missing = [p for p, v in packages.items() if v is None]
@@ -47,7 +47,7 @@ def doctor(*, json: Json = False) -> None:
         rows.append((f"[{extra}]", f"{said or 'not installed'}{hint}"))
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        say(f"{name:<{width}}  {value}")
+        yield f"{name:<{width}}  {value}"
 
 
 def examined() -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """``factweights edit``."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from factweights.cli.options import Flag, Json
-from factweights.cli.output import say
+from factweights.cli.options import Flag, Json, OutOrNot
+from factweights.cli.output import emit
 from factweights.cli.tables import TableOptions, read_edits
 
 
@@ -23,11 +24,11 @@ def edit(
     ] = None,
     add: Flag = False,
     changes: Annotated[Path | None, Parameter(name="--from", metavar="FILE")] = None,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: OutOrNot = None,
     recall: float | None = None,
     prune: Flag = False,
     seed: int = 0,
-    reading: TableOptions | None = None,
+    reading: TableOptions = TableOptions(),
     json: Json = False,
 ) -> None:
     """Change facts of a stored memory, a compiled or a grafted model: replace, add, remove, keep the others.
@@ -40,8 +41,7 @@ def edit(
 
     Args:
         folder: What `store --out`, `compile --out` or `graft --out` wrote; replaced, whole or not at all,
-            unless
-            `--out` is given.
+            unless `--out` is given.
         set: Gives a fact this answer; adds the fact if there is none. May be repeated.
         add: Let --set and --from bring in new subjects and relations; else they are taken for misspelt.
             Answers may always be new.
@@ -53,30 +53,41 @@ def edit(
         seed: Of the method.
     """
     from factweights.errors import NewNameError, SettingError
-    from factweights.export.folder import is_compiled
 
     if not (set or remove or changes):
         raise SettingError("nothing to change; give --set, --remove or --from")
-    from factweights.models.graft.folder import is_grafted
-
-    compiled, grafted = is_compiled(folder), is_grafted(folder)
-    if (compiled or grafted) and (recall is not None or prune or seed):
-        what = "compiled" if compiled else "grafted"
-        raise SettingError(f"a {what} model recalls every fact; leave out --recall, --prune and --seed")
+    stored_only = {"recall": recall, "prune": prune, "seed": seed}
+    change = _editor(folder, stored_only)
     more, fewer = read_edits(changes, reading)
     wanted: dict[str, Any] = {"set": [*(set or ()), *more], "remove": [*(remove or ()), *fewer], "add": add}
     try:
-        if grafted:
-            edited, saved = _edit_grafted(folder, wanted, out)
-        elif compiled:
-            edited, saved = _edit_compiled(folder, wanted, out)
-        else:
-            edited, saved = _edit_stored(
-                folder, {**wanted, "recall": recall, "prune": prune, "seed": seed}, out
-            )
+        edited, saved = change(folder, wanted, out)
     except NewNameError as e:
         raise NewNameError(e.said, "--add") from None
-    _say(edited, saved, json)
+    written = f"saved to {saved}" if saved else "nothing written: these are the answers that it has"
+    emit(edited, (edited, written), json=json, more={"out": None if saved is None else str(saved)})
+
+
+Change = Callable[[Path, dict[str, Any], Path | None], tuple[Any, Path | None]]
+
+
+def _editor(folder: Path, stored_only: dict[str, Any]) -> Change:
+    """What changes a folder of that kind; ``stored_only`` means nothing for a model.
+
+    Raises:
+        SettingError: one of these is given for a model.
+    """
+    from factweights.errors import SettingError
+    from factweights.export.folder import is_compiled
+    from factweights.models.graft.folder import is_grafted
+
+    compiled, grafted = is_compiled(folder), is_grafted(folder)
+    if not (compiled or grafted):
+        return lambda folder, wanted, out: _edit_stored(folder, {**wanted, **stored_only}, out)
+    if stored_only != {"recall": None, "prune": False, "seed": 0}:
+        what = "compiled" if compiled else "grafted"
+        raise SettingError(f"a {what} model recalls every fact; leave out --recall, --prune and --seed")
+    return _edit_grafted if grafted else _edit_compiled
 
 
 def _edit_stored(folder: Path, wanted: dict[str, Any], out: Path | None) -> tuple[Any, Path | None]:
@@ -104,13 +115,3 @@ def _edit_grafted(folder: Path, wanted: dict[str, Any], out: Path | None) -> tup
     with shown_progress() as on_progress:
         edited = edit_grafted(folder, **wanted, out=out, on_progress=on_progress)
     return edited, edited.path
-
-
-def _say(edited: Any, saved: Path | None, json: bool) -> None:
-    from factweights.cli.output import print_json
-
-    if json:
-        print_json({**edited.to_dict(), "out": None if saved is None else str(saved)})
-        return
-    say(edited)
-    say(f"saved to {saved}" if saved is not None else "nothing written: these are the answers that it has")

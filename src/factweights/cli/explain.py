@@ -1,12 +1,17 @@
 """``factweights explain``."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from factweights.cli.options import Json
-from factweights.cli.output import say
+from factweights.cli.output import emit
+
+if TYPE_CHECKING:
+    from factweights.export.explaining import Explanation
+    from factweights.models.graft.explaining import GraftExplanation
 
 
 def explain(
@@ -35,24 +40,25 @@ def explain(
         top: How many answers to list.
         plot: Draw it as well: PNG, SVG or PDF.
     """
-    from factweights.cli.output import must_take_picture, print_json
-    from factweights.models.graft.folder import is_grafted
+    from factweights.cli.output import must_take_picture
 
     if plot is not None:
         must_take_picture(plot)
+    found = _explained(folder)(folder, subject, relation, prompt=prompt, top=top)
+    if plot is not None:
+        found.plot(plot)
+    drawn = () if plot is None else (f"drawn in {plot}",)
+    emit(found, (found, *drawn), json=json, more={"plot": None if plot is None else str(plot)})
+
+
+def _explained(folder: Path) -> "Callable[..., Explanation | GraftExplanation]":
+    """What explains the model in a folder."""
+    from factweights.models.graft.folder import is_grafted
+
     if is_grafted(folder):
         from factweights.models.graft import explain_grafted
 
-        found = explain_grafted(folder, subject, relation, prompt=prompt, top=top)
-    else:
-        from factweights.export import explain as taken_apart
+        return explain_grafted
+    from factweights.export import explain
 
-        found = taken_apart(folder, subject, relation, prompt=prompt, top=top)
-    if plot is not None:
-        found.plot(plot)
-    if json:
-        print_json({**found.to_dict(), "plot": None if plot is None else str(plot)})
-        return
-    say(found)
-    if plot is not None:
-        say(f"drawn in {plot}")
+    return explain

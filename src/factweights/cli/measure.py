@@ -1,13 +1,43 @@
 """``factweights measure``."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from cyclopts import Parameter
 
-from factweights.cli.options import Flag, Json
-from factweights.cli.output import say
-from factweights.cli.tables import TableOptions
+from factweights.cli.options import Asking, Flag, Json, OutOrNot, Passes
+from factweights.cli.output import emit
+from factweights.cli.tables import TablePart
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Questions(Asking):
+    """How a language model is asked, and what is made of its answers.
+
+    Attributes:
+        wordings: How many of the shipped or default templates to ask for each relation.
+        closed: Only rank the answers of the table.
+        open: Only let the model write.
+    """
+
+    wordings: int = 1
+    closed: Flag = False
+    open: Flag = False
+
+    def mode(self) -> str:
+        """Closed, open or both.
+
+        Raises:
+            SettingError: both are asked for alone.
+        """
+        from factweights.errors import SettingError
+
+        if self.closed and self.open:
+            raise SettingError("--closed and --open exclude each other; leave both out for both")
+        return "closed" if self.closed else "open" if self.open else "both"
 
 
 def measure(
@@ -15,22 +45,15 @@ def measure(
     file: Path,
     /,
     *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    template: Annotated[list[str] | None, Parameter(name="--template", metavar="TEXT")] = None,
-    templates: Annotated[Path | None, Parameter(name="--templates", metavar="FILE")] = None,
-    wordings: int = 1,
-    closed: Flag = False,
-    open: Flag = False,
+    out: OutOrNot = None,
+    asking: Questions = Questions(),
     prior: Literal["frequency", "uniform"] = "frequency",
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
-    device: str = "cpu",
+    passes: Passes = Passes(),
     tolerance: float = 1e-6,
     stop: str = "",
     table: Literal["csv", "parquet"] = "csv",
-    relations: Annotated[list[str] | None, Parameter(metavar="A,B")] = None,
-    limit: int | None = None,
     seed: int = 0,
-    reading: TableOptions | None = None,
+    part: TablePart = TablePart(),
     json: Json = False,
 ) -> None:
     """Measure how many bits of a table a language model knows, with controls and intervals.
@@ -47,50 +70,39 @@ def measure(
             downloaded, and no code in the folder is run.
         file: Table of facts: CSV, TSV, JSON Lines or Parquet; one fact per row, or one subject per row.
         out: Folder for measure.json, the table of facts, and the picture.
-        template: A way to ask, such as 'The {relation} of {subject} is'; may be repeated.
-        templates: TOML with a list for each relation: `"capital" = ["The capital of {subject} is", …]`.
-        wordings: How many of the shipped or default templates to ask for each relation.
-        closed: Only rank the answers of the table.
-        open: Only let the model write.
         prior: What an answer is worth before the model is asked: its frequency, or one in all answers.
-        dtype: Of the passes; the saved one if none is given.
-        device: Where they run, such as cuda.
         tolerance: Answers that cannot have this share of the probability are not read to their end.
         stop: Text that is counted with every answer, such as a full stop.
         table: Format of the table of facts.
-        relations: Only the facts with these relations.
-        limit: Only the first so many facts.
         seed: Of folds, permutations and intervals.
     """
-    from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
-    from factweights.cli.tables import choose, read
-    from factweights.errors import SettingError
     from factweights.models.measure import measure as measured
 
-    if closed and open:
-        raise SettingError("--closed and --open exclude each other; leave both out for both")
-    facts = choose(read(file, reading), relations, limit)
+    mode = asking.mode()
+    facts = part.read(file)
     with shown_progress() as on_progress:
         found = measured(
             model,
             facts,
-            templates=template,
-            templates_file=templates,
-            wordings=wordings,
-            mode="closed" if closed else "open" if open else "both",
+            wordings=asking.wordings,
+            mode=mode,
             prior=prior,
-            dtype=dtype,
-            device=device,
             tolerance=tolerance,
             stop=stop,
             seed=seed,
             out=out,
             on_progress=on_progress,
+            **asking.wordings_of(),
+            **vars(passes),
         )
         files = [] if out is None else [str(f) for f in found.save(out, table=table)]
-    if json:
-        print_json({**found.to_dict(), "files": files})
-        return
-    say(found)
-    say("\n".join(f"wrote {f}" for f in files) if files else "nothing written: give --out DIR to keep it")
+    emit(found, _lines(found, files), json=json, more={"files": files})
+
+
+def _lines(found: object, files: list[str]) -> Iterator[object]:
+    yield found
+    if not files:
+        yield "nothing written: give --out DIR to keep it"
+    for file in files:
+        yield f"wrote {file}"

@@ -2,10 +2,11 @@
 
 import dataclasses
 import re
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from factweights.cli.options import Json
-from factweights.cli.output import say
+from factweights.cli.output import emit
 
 
 def methods(*, json: Json = False) -> None:
@@ -13,21 +14,21 @@ def methods(*, json: Json = False) -> None:
 
     Example: `factweights methods`
     """
-    from factweights.cli.output import print_json
     from factweights.methods import METHODS
 
     listed = [_describe(name, METHODS[name]) for name in sorted(METHODS)]
-    if json:
-        print_json({"methods": listed})
-        return
+    emit({"methods": listed}, _lines(listed), json=json)
+
+
+def _lines(listed: Sequence[dict[str, Any]]) -> Iterator[str]:
     for entry in listed:
-        say(f"{entry['name']}: {entry['summary']}")
-        say(f"  source: {entry['reference']}")
+        yield f"{entry['name']}: {entry['summary']}"
+        yield f"  source: {entry['reference']}"
         for s in entry["settings"]:
             given = "required" if s["required"] else f"default {s['default']}"
             kind = "|".join(SAID.get(part, part) for part in str(s["type"]).split("|"))
-            say(f"  --setting {s['name']}={kind} ({given})")
-        say()
+            yield f"  --setting {s['name']}={kind} ({given})"
+        yield ""
 
 
 def _describe(name: str, method: Any) -> dict[str, Any]:

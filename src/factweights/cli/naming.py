@@ -1,12 +1,9 @@
 """Errors of the library in the words of the command line: options for the arguments they name."""
 
+import ast
 import re
-from collections.abc import Callable, Sequence
-from inspect import Parameter as Argument
-from inspect import signature
-from typing import Any, get_args
-
-from cyclopts import Parameter
+import shlex
+from collections.abc import Mapping, Sequence
 
 from factweights.errors import FactweightsError
 
@@ -19,6 +16,7 @@ def told(error: Exception, tokens: Sequence[str]) -> str:
     if not isinstance(error, FactweightsError) or command is None:
         return text
     options = _options(command)
+    text = optioned(text, options)
     for field in error.fields:
         name = options.get(field) or options.get(SHORT.get(field, ""))
         of_method = "--setting" in options.values() and re.search(rf"\b{field} of [\w-]+ cannot be", text)
@@ -29,27 +27,48 @@ def told(error: Exception, tokens: Sequence[str]) -> str:
     return text
 
 
+_LITERAL = re.compile(r"(?<![\w-])(?<!--setting )(\w+)=(\{[^{}]*\}|'[^']*'|True|False|\d[\d.]*\b)")
+
+
+def optioned(text: str, options: Mapping[str, str]) -> str:
+    """``text`` with ``--wide`` in the place of ``wide=True`` and so on, for arguments that have an option."""
+
+    def option(match: re.Match[str]) -> str:
+        name, value = match[1], match[2]
+        if value == "False" and f"no_{name}" in options:
+            return options[f"no_{name}"]
+        if not options.get(name, "").startswith("--"):
+            return match[0]
+        if value in ("True", "False"):
+            return options[name] if value == "True" else f"--no-{options[name][2:]}"
+        try:
+            given = ast.literal_eval(value)
+        except (SyntaxError, ValueError):  # a name in it, cut short, has quotes of its own
+            return match[0]
+        words = ",".join(f"{k}={v}" for k, v in given.items()) if isinstance(given, dict) else str(given)
+        return f"{options[name]} {shlex.quote(words)}"
+
+    return _LITERAL.sub(option, text)
+
+
 OWN = ("recall", "width", "rank", "d", "heads", "head_dim")  # settings of methods that have their own options
 
 
-def _command(tokens: Sequence[str]) -> Callable[..., Any] | None:
+def _command(tokens: Sequence[str]) -> list[str] | None:
+    """The words of the command line that name a command."""
     from factweights.cli.app import COMMANDS, GROUPS
 
     words = [t for t in tokens if not t.startswith("-")][:2]
     if len(words) == 2 and words[0] in GROUPS:
-        return next((c for c in GROUPS[words[0]] if c.__name__ == words[1]), None)
-    return next((c for c in COMMANDS if words and c.__name__ == words[0]), None)
+        return words if words[1] in {c.__name__ for c in GROUPS[words[0]]} else None
+    return words[:1] if words and words[0] in {c.__name__ for c in COMMANDS} else None
 
 
-def _options(command: Callable[..., Any]) -> dict[str, str]:
+def _options(command: Sequence[str]) -> dict[str, str]:
     """Argument ↦ what it is called on the command line."""
-    return {name: _option(name, argument) for name, argument in signature(command).parameters.items()}
+    from factweights.cli.app import app
 
-
-def _option(name: str, argument: Argument) -> str:
-    if argument.kind is Argument.POSITIONAL_ONLY:
-        return name.upper()
-    for mark in get_args(argument.annotation)[1:]:
-        if isinstance(mark, Parameter) and mark.name:
-            return mark.name if isinstance(mark.name, str) else next(iter(mark.name))
-    return "--" + name.replace("_", "-")
+    found = app
+    for word in command:
+        found = found[word]
+    return {a.field_info.name: a.name for a in found.assemble_argument_collection() if a.name != "*"}

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from factweights.cli.options import Json
-from factweights.cli.output import say
+from factweights.cli.output import emit
 from factweights.cli.tables import TableOptions, read
 
 MemoryName = Literal["linear", "mlp", "gated", "transformer"]
@@ -18,7 +18,7 @@ def plan(
     answers: int | None = None,
     d: int | None = None,
     memory: MemoryName | None = None,
-    reading: TableOptions | None = None,
+    reading: TableOptions = TableOptions(),
     json: Json = False,
 ) -> None:
     """Plan a memory: the parameters, width and time that a number of facts, or a table, needs, by memory.
@@ -37,7 +37,6 @@ def plan(
         d: Dimension of keys and values; else the smallest for a matrix, a quarter of the width elsewhere.
         memory: One of them; else all.
     """
-    from factweights.cli.output import print_json
     from factweights.errors import SettingError
     from factweights.planning import plan as make
 
@@ -53,10 +52,5 @@ def plan(
         facts, answers = len(given), max(2, len(given.answers))
         compiled = plan_compiled(given, source=str(table))
     made = make(facts=facts, answers=answers, d=d, memory=memory)  # type: ignore[arg-type]
-    if json:
-        more = {} if compiled is None else {"compiled": compiled.to_dict()}
-        print_json({**made.to_dict(), **more})
-        return
-    say(made)
-    if compiled is not None:
-        say(compiled)
+    more = {} if compiled is None else {"compiled": compiled.to_dict()}
+    emit(made, (made,) if compiled is None else (made, compiled), json=json, more=more)

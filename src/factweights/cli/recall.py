@@ -1,12 +1,13 @@
 """``factweights recall``."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from factweights.cli.options import Flag, Json
-from factweights.cli.output import say
+from factweights.cli.output import emit, table_lines
 from factweights.show import shown
 
 
@@ -46,7 +47,6 @@ def recall(
 
 
 def _many(folder: Path, questions: Path, top: int, ignore_case: bool, json: bool) -> None:
-    from factweights.cli.output import print_json, print_table
     from factweights.cli.progress import shown_progress
     from factweights.export import recall_many
     from factweights.facts.questions import read_questions
@@ -54,29 +54,29 @@ def _many(folder: Path, questions: Path, top: int, ignore_case: bool, json: bool
     pairs = read_questions(questions)
     with shown_progress() as on_progress:
         found = recall_many(folder, pairs, top=top, ignore_case=ignore_case, on_progress=on_progress)
-    if json:
-        print_json(found.to_dict())
-        return
+    emit(found, _many_lines(found), json=json)
+
+
+def _many_lines(found: "ManyRecalled") -> Iterator[object]:
     rows = [[a.subject, a.relation, a.answer, f"{a.margin:.3g}"] for a in found.answers]
-    print_table(["subject", "relation", "answer", "margin"], rows)
-    say(found)
+    yield from table_lines(["subject", "relation", "answer", "margin"], rows)
+    yield found
 
 
 def _one(folder: Path, subject: str, relation: str, top: int, ignore_case: bool, json: bool) -> None:
-    from factweights.cli.output import print_json
-
     found = _asked(folder, subject, relation, top, ignore_case)
-    if json:
-        print_json(found.to_dict())
-        return
-    say(shown(found.answer))
+    emit(found, _lines(found), json=json)
+
+
+def _lines(found: "Recalled") -> Iterator[str]:
+    yield shown(found.answer)
     if not found.correct:
-        say(shown(f"wrong: {found.expected} was stored"))
+        yield shown(f"wrong: {found.expected} was stored")
     behind = ", ".join(f"{shown(name)} ({score - found.score:.3g})" for name, score in found.runners_up)
     unit = "" if found.prompt is None else " nats"
-    say(f"margin {found.margin:.3g}{unit}" + (f"; behind it {behind}" if behind else ""))
+    yield f"margin {found.margin:.3g}{unit}" + (f"; behind it {behind}" if behind else "")
     if found.prompt is not None:
-        say(shown(f"asked as {found.prompt!r}"))
+        yield shown(f"asked as {found.prompt!r}")
 
 
 def _asked(folder: Path, subject: str, relation: str, top: int, ignore_case: bool) -> Any:

@@ -1,19 +1,16 @@
 """``factweights report``."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from factweights.cli.options import Json
-from factweights.cli.output import say
+from factweights.cli.options import Json, OutOrNot
+from factweights.cli.output import emit
 
 
 def report(
     folder: Path,
     /,
     *,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: OutOrNot = None,
     markdown: Path | None = None,
     json: Json = False,
 ) -> None:
@@ -29,7 +26,6 @@ def report(
         out: The page; report.html in the folder by default.
         markdown: Write the table of claims to this file as well.
     """
-    from factweights.cli.output import print_json
     from factweights.folders import must_take_file, whole_file
     from factweights.studies import write_report
 
@@ -39,7 +35,4 @@ def report(
     if markdown is not None:
         with whole_file(markdown) as tmp:
             tmp.write_text(found.to_markdown(), encoding="utf-8")
-    if json:
-        print_json(found.to_dict())
-    else:
-        say(found)
+    emit(found, json=json)

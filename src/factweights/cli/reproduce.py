@@ -1,13 +1,16 @@
 """``factweights reproduce``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from factweights.cli.engines import EngineName, LogName, build_engine, print_study
-from factweights.cli.options import Json
-from factweights.cli.output import say
+from factweights.cli.engines import Running, study_lines
+from factweights.cli.options import Json, Out
+from factweights.cli.output import emit
+
+if TYPE_CHECKING:
+    from factweights.progress import OnProgress
 
 
 def reproduce(
@@ -15,10 +18,8 @@ def reproduce(
     /,
     *,
     scale: Annotated[str, Parameter(metavar="smoke|laptop|paper")] = "smoke",
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
-    workers: int | None = None,
-    engine: EngineName = "local",
-    log: LogName | None = None,
+    out: Out,
+    running: Running = Running(),
     json: Json = False,
 ) -> None:
     """Measure a figure of the paper anew and draw it, the laws beside it; or all of them, with a report.
@@ -34,42 +35,27 @@ def reproduce(
             or all.
         scale: smoke takes seconds, laptop minutes, paper has the sizes and seeds of the paper.
         out: Folder for the figure, its numbers and the finished cells.
-        workers: Processes of one thread each; else one per core.
-        engine: local processes, or ray: a Ray cluster (the one in RAY_ADDRESS, else this machine).
-        log: Send numbers to TensorBoard or trackio while it runs.
     """
-    import contextlib
-
-    from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
     from factweights.studies import reproduce as run
-    from factweights.studies.running.live import live_log
 
-    with shown_progress() as on_progress, contextlib.ExitStack() as stack:
-        listener = None if log is None else stack.enter_context(live_log(log, out))
-        where = build_engine(engine, workers)
+    with shown_progress() as on_progress, running.listener(out) as listener:
+        engine = running.build_engine()
+        how: dict[str, Any] = {"scale": scale, "engine": engine, "on_result": listener}
         if figure == "all":
-            _all(out, scale, where, listener, on_progress, json)
+            _all(out, how, on_progress, json)
             return
-        done = run(figure, out, scale=scale, engine=where, on_result=listener, on_progress=on_progress)
-    if json:
-        print_json(done.to_dict())
-        return
-    print_study(done.data)
-    for path in done.files:
-        say(path)
+        done = run(figure, out, on_progress=on_progress, **how)
+    emit(done, study_lines(done.data, done.files), json=json)
 
 
-def _all(out: Path, scale: str, engine: Any, on_result: Any, on_progress: Any, json: bool) -> None:
-    from factweights.cli.output import print_json
+def _all(out: Path, how: dict[str, Any], on_progress: "OnProgress", json: bool) -> None:
     from factweights.progress import Progress
     from factweights.studies import reproduce_all
     from factweights.studies.report.page import write_report
 
-    done = reproduce_all(out, scale=scale, engine=engine, on_result=on_result, on_progress=on_progress)
+    done = reproduce_all(out, on_progress=on_progress, **how)
     on_progress(Progress(1, 1, "writing the report"))
     report = write_report(out)
-    if json:
-        print_json({"figures": [d.to_dict() for d in done], **report.to_dict()})
-        return
-    say(report)
+    document = {"figures": [d.to_dict() for d in done], **report.to_dict()}
+    emit(document, (report,), json=json)

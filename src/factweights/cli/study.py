@@ -1,18 +1,16 @@
 """``factweights study``: run, status, results, retry."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from factweights.cli.engines import EngineName, LogName, build_engine, print_study
-from factweights.cli.options import Flag, Json
-from factweights.cli.output import say
+from factweights.cli.engines import Running, study_lines
+from factweights.cli.options import Flag, Json, Out
+from factweights.cli.output import emit, table_lines
 
 if TYPE_CHECKING:
     from factweights.studies import Study
-
-Out = Annotated[Path, Parameter(name=["--out", "-o"])]
+    from factweights.studies.running.status import Results
 
 
 def run(
@@ -20,11 +18,9 @@ def run(
     /,
     *,
     out: Out,
-    workers: int | None = None,
-    engine: EngineName = "local",
     dry_run: Flag = False,
     retry: Flag = False,
-    log: LogName | None = None,
+    running: Running = Running(),
     json: Json = False,
 ) -> None:
     """Run a study that a TOML file declares, or go on with it.
@@ -36,20 +32,16 @@ def run(
     Args:
         spec: The TOML file: a line `study = "…"`, a scale or none, and fields.
         out: Folder for the ledger, the finished cells, the numbers and the picture.
-        workers: Processes of one thread each; else one per core.
-        engine: local processes, or ray: a Ray cluster (the one in RAY_ADDRESS, else this machine).
         dry_run: Say how many cells there are and what they will take, and run nothing.
         retry: Try cells again that failed earlier.
-        log: Send numbers to TensorBoard or trackio while it runs.
     """
-    from factweights.processors import cores
     from factweights.studies import estimate, load_spec
 
     study = load_spec(spec)
     if dry_run:
-        _print(estimate(study, out, workers=cores() if workers is None else workers), json)
+        emit(estimate(study, out, workers=running.slots()), json=json)
         return
-    _run([study], out, workers, engine, retry, log, json)
+    _run([study], out, running, retry, json)
 
 
 def retry(
@@ -57,9 +49,7 @@ def retry(
     /,
     *,
     study: str | None = None,
-    workers: int | None = None,
-    engine: EngineName = "local",
-    log: LogName | None = None,
+    running: Running = Running(),
     json: Json = False,
 ) -> None:
     """Run again what failed in a folder, and whatever is not finished there.
@@ -69,13 +59,11 @@ def retry(
     Args:
         folder: Where studies were run.
         study: One of them by name; else all, each with its latest spec.
-        workers: Processes of one thread each; else one per core.
-        engine: local or ray, as for `factweights study run`.
-        log: Send numbers to TensorBoard or trackio while it runs.
+        running.engine: local or ray, as for `factweights study run`.
     """
     from factweights.studies import studies_in
 
-    _run(studies_in(folder, study), folder, workers, engine, True, log, json)
+    _run(studies_in(folder, study), folder, running, True, json)
 
 
 def status(folder: Path, /, *, json: Json = False) -> None:
@@ -88,7 +76,7 @@ def status(folder: Path, /, *, json: Json = False) -> None:
     """
     from factweights.studies import study_status
 
-    _print(study_status(folder), json)
+    emit(study_status(folder), json=json)
 
 
 def results(
@@ -103,9 +91,7 @@ def results(
         study: One of them by name; else all.
         parquet: Write the rows to this Parquet file as well (needs the extra [data]).
     """
-    from factweights.cli.output import print_json, print_table
     from factweights.folders import must_take_file
-    from factweights.show import number
     from factweights.studies import study_results
 
     if parquet is not None:
@@ -113,9 +99,12 @@ def results(
     found = study_results(folder, study)
     if parquet is not None:
         found.to_parquet(parquet)
-    if json:
-        print_json(found.to_dict())
-        return
+    emit(found, _result_lines(found), json=json)
+
+
+def _result_lines(found: "Results") -> Iterator[str]:
+    from factweights.show import number
+
     rows = [
         [
             str(r["study"]),
@@ -127,47 +116,20 @@ def results(
         ]
         for r in found.rows
     ]
-    print_table(["study", "cell", "facts", "law", "recall", "seconds"], rows)
+    yield from table_lines(["study", "cell", "facts", "law", "recall", "seconds"], rows)
 
 
-def _run(
-    studies: "list[Study]",
-    out: Path,
-    workers: int | None,
-    engine: EngineName,
-    retry: bool,
-    log: LogName | None,
-    json: bool,
-) -> None:
-    import contextlib
-
-    from factweights.cli.output import print_json
+def _run(studies: "Sequence[Study]", out: Path, running: Running, retry: bool, json: bool) -> None:
     from factweights.cli.progress import shown_progress
     from factweights.studies import run_studies
-    from factweights.studies.running.live import live_log
 
-    with shown_progress() as on_progress, contextlib.ExitStack() as stack:
-        listener = None if log is None else stack.enter_context(live_log(log, out))
-        where = build_engine(engine, workers)
+    with shown_progress() as on_progress, running.listener(out) as listener:
+        engine = running.build_engine()
         done = run_studies(
-            studies, out, engine=where, retry=retry, on_result=listener, on_progress=on_progress
+            studies, out, engine=engine, retry=retry, on_result=listener, on_progress=on_progress
         )
-    if json:
-        print_json({"studies": [d.to_dict() for d in done]})
-        return
-    for d in done:
-        print_study(d.data)
-        for path in d.files:
-            say(path)
-
-
-def _print(found: Any, json: bool) -> None:
-    from factweights.cli.output import print_json
-
-    if json:
-        print_json(found.to_dict())
-    else:
-        say(found)
+    lines = (line for d in done for line in study_lines(d.data, d.files))
+    emit({"studies": [d.to_dict() for d in done]}, lines, json=json)
 
 
 COMMANDS = (run, status, results, retry)

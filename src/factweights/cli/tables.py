@@ -1,14 +1,15 @@
 """Tables of facts, as the options of a command describe them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from factweights.cli.converting import split
 from factweights.cli.notes import note
-from factweights.cli.options import split
+from factweights.cli.options import Flag
 
 if TYPE_CHECKING:
     from factweights.facts import FactTable
@@ -31,10 +32,36 @@ class TableOptions:
     wide: Annotated[bool | None, Parameter(negative="--no-wide")] = None
     columns: Annotated[list[str] | None, Parameter(metavar="ROLE=NAME")] = None
     encoding: str | None = None
-    no_header: Annotated[bool, Parameter(show_default=False)] = False
+    no_header: Flag = False
 
 
-def read(file: Path, options: TableOptions | None) -> "FactTable":
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TablePart(TableOptions):
+    """How a table is read, and which of its facts are taken.
+
+    Attributes:
+        relations: Only the facts with these relations.
+        limit: Only the first so many facts.
+    """
+
+    relations: Annotated[list[str] | None, Parameter(metavar="A,B")] = None
+    limit: int | None = None
+
+    def read(self, file: Path) -> "FactTable":
+        """That part of the table in a file; errors as in :func:`read`."""
+        return self.of(read(file, self))
+
+    def of(self, table: "FactTable") -> "FactTable":
+        """The part of a table that is asked for."""
+        if self.relations is not None:
+            # A name with a comma in it is known as a whole.
+            known = table.relations
+            table = table.select([r for w in self.relations for r in ([w] if w in known else split([w]))])
+        return table if self.limit is None else table.head(self.limit)
+
+
+def read(file: Path, options: TableOptions) -> "FactTable":
     """The table in a file; how it was read goes to standard error.
 
     Raises:
@@ -42,15 +69,18 @@ def read(file: Path, options: TableOptions | None) -> "FactTable":
     """
     from factweights.facts import FactTable
 
-    o = options or TableOptions()
     table = FactTable.read(
-        file, wide=o.wide, columns=_roles(o.columns), encoding=o.encoding, header=not o.no_header
+        file,
+        wide=options.wide,
+        columns=_roles(options.columns),
+        encoding=options.encoding,
+        header=not options.no_header,
     )
     say(table.reading)
     return table
 
 
-def read_if(file: Path | None, options: TableOptions | None, name: str) -> "FactTable | None":
+def read_if(file: Path | None, options: TableOptions, name: str) -> "FactTable | None":
     """The table in the file that ``name`` gives, if it does; errors as in :func:`read`."""
     if file is not None:
         return read(file, options)
@@ -59,7 +89,7 @@ def read_if(file: Path | None, options: TableOptions | None, name: str) -> "Fact
 
 
 def read_edits(
-    file: Path | None, options: TableOptions | None
+    file: Path | None, options: TableOptions
 ) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
     """The facts to set and to remove in a table of changes; errors as in :func:`read`."""
     from factweights.editing import read_changes
@@ -68,17 +98,20 @@ def read_edits(
     if file is None:
         must_be_unused(options, "--from FILE")
         return [], []
-    o = options or TableOptions()
-    if o.wide:
+    if options.wide:
         raise SettingError(
             "a table of changes has the columns subject, relation and answer; leave out --wide"
         )
     return read_changes(
-        file, encoding=o.encoding, columns=_roles(o.columns), header=not o.no_header, on_reading=say
+        file,
+        encoding=options.encoding,
+        columns=_roles(options.columns),
+        header=not options.no_header,
+        on_reading=say,
     )
 
 
-def must_be_unused(options: TableOptions | None, table: str) -> None:
+def must_be_unused(options: TableOptions, table: str) -> None:
     """Refuse options of a table where there is none.
 
     Raises:
@@ -86,21 +119,16 @@ def must_be_unused(options: TableOptions | None, table: str) -> None:
     """
     from factweights.errors import SettingError
 
-    if options is not None and options != TableOptions():
+    if options != TableOptions():
         raise SettingError(f"--wide, --columns, --encoding and --no-header say how {table} is read; give it")
 
 
 def say(reading: "Reading | None") -> None:
     """How a table was read, for people: on standard error."""
-    note(() if reading is None else reading.lines)
+    from factweights.cli.naming import optioned
 
-
-def choose(table: "FactTable", relations: list[str] | None, limit: int | None) -> "FactTable":
-    """The part of a table that the options of a command ask for."""
-    if relations is not None:
-        # A name with a comma in it is known as a whole.
-        table = table.select([r for w in relations for r in ([w] if w in table.relations else split([w]))])
-    return table if limit is None else table.head(limit)
+    options = {f.name: "--" + f.name.replace("_", "-") for f in fields(TableOptions)}
+    note(optioned(line, options) for line in (() if reading is None else reading.lines))
 
 
 def _roles(columns: list[str] | None) -> dict[str, str]:

@@ -1,16 +1,15 @@
 """``factweights verify``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from factweights.cli.options import Json
-from factweights.cli.output import say
+from factweights.cli.output import emit
 from factweights.cli.tables import TableOptions, read_if
 
 if TYPE_CHECKING:
-    from factweights.export import ModelCertificate
     from factweights.facts import FactTable
 
 
@@ -23,7 +22,7 @@ def verify(
     top_k: Annotated[list[str] | None, Parameter(metavar="K,K")] = None,
     against: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     seed: int | None = None,
-    reading: TableOptions | None = None,
+    reading: TableOptions = TableOptions(),
     json: Json = False,
 ) -> None:
     """Check every fact of a stored memory, a compiled or a grafted model, on the real forward pass.
@@ -41,56 +40,54 @@ def verify(
         against: The model before a graft; else it is taken out of the folder.
         seed: Of the key noise; of a compiled model, of the prompts among noise.
     """
-    from factweights.bundle import Bundle
-    from factweights.cli.options import numbers
-    from factweights.cli.output import print_json
+    from factweights.cli.converting import numbers
     from factweights.errors import SettingError
     from factweights.export.folder import is_compiled
-
-    norms, ks = numbers("--noise", noise, float), numbers("--top-k", top_k, int)
     from factweights.models.graft.folder import is_grafted
 
-    if against is not None and not is_grafted(folder):
+    norms, ks = numbers("--noise", noise, float), numbers("--top-k", top_k, int)
+    grafted = is_grafted(folder)
+    if against is not None and not grafted:
         raise SettingError("--against is for grafted models: the model before; leave it out")
-    if is_grafted(folder):
-        if norms or ks:
-            raise SettingError("a grafted model is asked in words; leave out --noise and --top-k")
-        _grafted(folder, read_if(file, reading, "FILE"), against, seed, json)
+    if not grafted and not is_compiled(folder):
+        _stored(folder, file, reading, {"noise": norms, "top_k": ks, "seed": seed or 0}, json)
         return
-    if is_compiled(folder):
-        if norms or ks:
-            raise SettingError("a compiled model is asked in words; leave out --noise and --top-k")
-        certificate = _compiled(folder, read_if(file, reading, "FILE"), seed)
+    if norms or ks:
+        what = "grafted" if grafted else "compiled"
+        raise SettingError(f"a {what} model is asked in words; leave out --noise and --top-k")
+    table = read_if(file, reading, "FILE")
+    if grafted:
+        _grafted(folder, table, against, seed, json)
     else:
-        bundle = Bundle.load(folder)
-        table = read_if(file, reading, "FILE")
-        certificate = bundle.verify(table, noise=norms, top_k=ks, seed=seed or 0)
-    if json:
-        print_json(certificate.to_dict())
-    else:
-        say(certificate)
+        _compiled(folder, table, seed, json)
 
 
-def _compiled(folder: Path, table: "FactTable | None", seed: int | None) -> "ModelCertificate":
+def _stored(
+    folder: Path, file: Path | None, reading: TableOptions, asked: dict[str, Any], json: bool
+) -> None:
+    from factweights.bundle import Bundle
+
+    bundle = Bundle.load(folder)
+    emit(bundle.verify(read_if(file, reading, "FILE"), **asked), json=json)
+
+
+def _compiled(folder: Path, table: "FactTable | None", seed: int | None, json: bool) -> None:
     from factweights.cli.progress import shown_progress
     from factweights.export import verify_compiled
 
     with shown_progress() as on_progress:
-        return verify_compiled(folder, table, seed=seed, on_progress=on_progress)
+        found = verify_compiled(folder, table, seed=seed, on_progress=on_progress)
+    emit(found, json=json)
 
 
 def _grafted(
     folder: Path, table: "FactTable | None", against: str | None, seed: int | None, json: bool
 ) -> None:
-    from factweights.cli.output import print_json
     from factweights.cli.progress import shown_progress
     from factweights.models.graft import verify_grafted
 
     with shown_progress() as on_progress:
         found = verify_grafted(folder, table, against=against, seed=seed, on_progress=on_progress)
-    if json:
-        print_json(found.to_dict())
-    else:
-        say(found)
+    emit(found, json=json)
     if found.n_missed:
         raise SystemExit(1)

@@ -1,24 +1,25 @@
 """``factweights width``."""
 
-from typing import Annotated, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from factweights.cli.options import Json, Kind, Setting
-from factweights.cli.output import say
+from factweights.cli.options import Json, RandomFacts, Seeds, Setting
+from factweights.cli.output import emit, table_lines
+
+if TYPE_CHECKING:
+    from factweights.sizing import Width
 
 
 def width(
     method: str,
     /,
     *,
-    d: int,
+    of: RandomFacts,
     facts: int,
     recall: float = 1.0,
-    seeds: Annotated[str, Parameter(metavar="COUNT|LIST")] = "3",
-    outputs: int | None = None,
-    d_out: int | None = None,
-    kind: Kind = "spherical",
+    seeds: Seeds = "3",
     tied: Annotated[bool | None, Parameter(negative="--no-tied")] = None,
     tolerance: float = 0.0,
     setting: Setting = None,
@@ -34,50 +35,39 @@ def width(
 
     Args:
         method: One with a width; `factweights methods` lists them.
-        d: Dimension of the keys, and of the values unless `--d-out` says otherwise.
         facts: How many.
         recall: Share of the facts that must come out right.
         seeds: How many, or which: `5`, or `0,3,7`, or `7,` for one.
-        outputs: How many values there are to choose from; without it every fact has its own.
-        d_out: Dimension of the values.
-        kind: How keys and values are drawn.
         tied: Keys and values are one table, or (`--no-tied`) drawn apart.
         tolerance: Relative width at which a bracket is narrow enough; 0 asks for neighbours.
     """
-    from factweights.cli.options import method_by_width, seeds_of
-    from factweights.cli.output import print_json
+    from factweights.cli.converting import seeds_of
     from factweights.cli.progress import shown_progress
+    from factweights.cli.settings import method_by_width
     from factweights.sizing import width as search
 
     of_width = method_by_width(method, setting)
     with shown_progress() as on_progress:
         found = search(
             of_width,
-            d=d,
+            **vars(of),
             facts=facts,
             recall=recall,
             seeds=seeds_of(seeds),
-            d_out=d_out,
-            outputs=outputs,
-            kind=kind,
             tied=tied,
             tolerance=tolerance,
             on_progress=on_progress,
         )
-    if json:
-        print_json(found.to_dict())
+    emit(found, _lines(found), json=json)
+
+
+def _lines(found: "Width") -> Iterator[object]:
+    yield found
+    if len(found.runs) == 1:
         return
-    say(found)
-    if len(found.runs) > 1:
-        _print_runs(found)
-
-
-def _print_runs(found: Any) -> None:
-    from factweights.cli.output import print_table
-
+    yield ""
     rows = [
         [str(r.seed), f"{r.width:,}", str(len(r.probes)), f"{r.build_seconds:.2f}", f"{r.seconds:.2f}"]
         for r in found.runs
     ]
-    say()
-    print_table(["seed", "width", "probes", "build s", "seconds"], rows)
+    yield from table_lines(["seed", "width", "probes", "build s", "seconds"], rows)

@@ -291,5 +291,5 @@ def _shortfall(c: Certificate, aim: float, facts: Associations, memory: Memory, 
         said += f" (proved: no {shape} matrix of norm 1 has a margin above {c.margin_bound:.1e})"
     law = theory.smallest_d(c.facts, max(2, c.outputs))
     return (
-        f"{said}. The law asks for d = {law:,}, these weights are {shape}; store the new table with --d auto"
+        f"{said}. The law asks for d = {law:,}, these weights are {shape}; store the new table with d='auto'"
     )

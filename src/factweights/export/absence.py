@@ -49,7 +49,7 @@ class Absence:
         if n_s * n_r > MOST:
             raise NotStorableError(
                 f"{n_s:,} subjects and {n_r:,} relations are {n_s * n_r:,} pairs, too many to ask which have "
-                "no fact; store the facts without their absence (absence=False, --no-absence)"
+                "no fact; store the facts without their absence (absence=False)"
             )
         s, r = ({name: i for i, name in enumerate(x)} for x in (vocabulary.subjects, vocabulary.relations))
         facts = np.zeros((n_s, n_r), dtype=bool)

@@ -50,7 +50,7 @@ class AttentionStore(Store[AttentionLayout, NamedLookups]):
         if task.left or n * answers > LARGEST:
             raise NotStorableError(
                 f"{n + task.left:,} facts, absent ones among them, with {answers:,} answers are too many to "
-                "fit lookups to; use --store mlp, fewer relations or --no-absence"
+                "fit lookups to; use store='mlp', fewer relations or absence=False"
             )
         s, r = task.pairs
         if (found := conflicts(s.numpy(), r.numpy(), task.targets.numpy())) is not None:
@@ -109,7 +109,7 @@ class AttentionStore(Store[AttentionLayout, NamedLookups]):
     def instead(self, task: Task, answers: int, width: int, without: str) -> tuple[str, str]:
         """More dimensions, or the MLP."""
         what = f"attention with {self.layout.answer} dimensions for the answers"
-        more = f"a larger d than {self.layout.hidden}, use --store mlp"
+        more = f"a larger d than {self.layout.hidden}, use store='mlp'"
         return what, f"Give {more}, or leave relations out whose answers are shared{without}"
 
 
@@ -123,8 +123,8 @@ def _contradiction(plan: Plan, task: Task, found: tuple[tuple[int, int], tuple[i
         said.append(
             f"{v.subjects[s]!r}, {v.relations[r]!r}: {'nothing' if nothing else repr(plan.table.answer[i])}"
         )
-    instead = "do without absence (--no-absence)" if absent else "leave one of these relations out"
+    instead = "do without absence (absence=False)" if absent else "leave one of these relations out"
     return (
         "attention adds up what it knows of the subject and of the relation, and no sum gives all of "
-        f"{'; '.join(said)} (their four conditions add up to 0 > 0). Use --store mlp, or {instead}"
+        f"{'; '.join(said)} (their four conditions add up to 0 > 0). Use store='mlp', or {instead}"
     )

@@ -225,6 +225,6 @@ def _shortfall(plan: Plan, task: Task, c: ModelCertificate, width: int) -> str:
         reached = f"recall 1, but {'; '.join(c.faults)}, in {c.dtype}"
     if c.never_asked:
         return f"{reached}, as {said_of(c.never_asked)}; give one with {{relation}}"
-    without = ", or do without absence (--no-absence)" if plan.absence and task.size > c.facts else ""
+    without = ", or do without absence (absence=False)" if plan.absence and task.size > c.facts else ""
     what, instead = store_of(plan.layout).instead(task, c.answers, width, without)
     return f"{what} reaches {reached}. {instead}"

@@ -107,7 +107,7 @@ COMPILED = Kind(
     SETTINGS,
     Settings,
     (FORMAT,),
-    "'factweights compile --out'",
+    "'factweights compile'",
     frozenset({WEIGHTS, FACTS, CERTIFICATE, MAP, MEMORY, CARD, "config.json"}),
     others=(
         (

@@ -172,4 +172,4 @@ class MlpStore(Store[MlpLayout, GatedMemory]):
     def instead(self, task: Task, answers: int, width: int, without: str) -> tuple[str, str]:
         """A width that should do."""
         more = max(self.width_for(task.size, answers), math.ceil(1.3 * width))
-        return f"an MLP of {width:,} neurons", f"Give --width {more:,} or auto, or fewer facts{without}"
+        return f"an MLP of {width:,} neurons", f"Give width={more} or width='auto', or fewer facts{without}"

@@ -36,10 +36,10 @@ _PAGES = ("<!doctype", "<html", "<?xml")
 _NO_FILES = frozenset(
     {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"}
 )
-_ENCODINGS = "Give the file's encoding, for example encoding='cp1252' or encoding='latin-1' (--encoding)"
+_ENCODINGS = "Give the file's encoding, for example encoding='cp1252' or encoding='latin-1'"
 _BINARY = (
-    "This is no text, or UTF-16 without a byte order mark: then give encoding='utf-16-le' or 'utf-16-be' "
-    "(--encoding)"
+    "This is no text, or UTF-16 without a byte order mark: then give encoding='utf-16-le' or "
+    "encoding='utf-16-be'"
 )
 
 

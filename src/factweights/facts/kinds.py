@@ -45,7 +45,7 @@ class Known:
     columns: tuple[str, str, str]
 
 
-_NEW = "the new answers are columns={'answer': '%s'} (--columns answer=%s)"
+_NEW = "the new answers are columns={'answer': '%s'}"
 KINDS = (
     Kind(
         "CounterFact",
@@ -56,16 +56,16 @@ KINDS = (
             for a in ("target_true.str", "target_true", "target_new.str", "target_new")
         ),
         asks=True,
-        more=_NEW % (("requested_rewrite.target_new.str",) * 2),
+        more=_NEW % "requested_rewrite.target_new.str",
     ),
-    Kind("zsRE", ("subject",), ("src",), ("answers.0", "answers"), asks=True, more=_NEW % ("alt", "alt")),
+    Kind("zsRE", ("subject",), ("src",), ("answers.0", "answers"), asks=True, more=_NEW % "alt"),
     Kind(
         "zsRE, for edits",
         ("subject",),
         ("prompt",),
         ("ground_truth.0", "ground_truth", "target_true.str", "target_true", "target_new.str", "target_new"),
         asks=True,
-        more=_NEW % ("target_new", "target_new"),
+        more=_NEW % "target_new",
     ),
     Kind("zsRE, of KILT", ("input",), ("input",), ("output.0.answer",)),
     Kind(
@@ -168,7 +168,7 @@ def _by_file(sheet: Sheet) -> str:
     if not re.fullmatch(r"P\d+", stem):
         raise FactsError(
             f"{sheet.source} has records of LAMA that do not say their relation; call the file after it, as "
-            "in P19.jsonl, or name a column: columns={'relation': …} (--columns relation=NAME)"
+            "in P19.jsonl, or name a column: columns={'relation': 'NAME'}"
         )
     return stem
 

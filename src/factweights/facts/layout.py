@@ -162,8 +162,7 @@ def _by_position(sheet: Sheet, found: dict[str, Column]) -> Facts:
     if len(found) < len(ROLES):
         raise FactsError(
             f"{sheet.source} has {len(sheet.header)} columns and no header; say which are subject, relation "
-            "and answer by their numbers: columns={'subject': '1', 'relation': '2', 'answer': '3'} "
-            "(--columns subject=1,relation=2,answer=3)"
+            "and answer by their numbers: columns={'subject': '1', 'relation': '2', 'answer': '3'}"
         )
     return _long(sheet, found, "triples")
 
@@ -223,12 +222,11 @@ def _no_facts(sheet: Sheet, columns: list[int]) -> bool:
 
 def _ask(sheet: Sheet, names: list[str]) -> FactsError:
     a, b, c = (n[:60] for n in names)
-    header = "header=False (--no-header) if the first line is a fact as well; " if not sheet.typed else ""
+    header = "header=False if the first line is a fact as well; " if not sheet.typed else ""
     return FactsError(
         f"{sheet.source} has the three columns {_listed(names)}, which may be facts or relations; say "
-        f"{header}columns={{'subject': {a!r}, 'relation': {b!r}, 'answer': {c!r}}} (--columns "
-        f"subject={a},relation={b},answer={c}) if every row is a fact; wide=True (--wide) if {b!r} and "
-        f"{c!r} are relations of {a!r}"
+        f"{header}columns={{'subject': {a!r}, 'relation': {b!r}, 'answer': {c!r}}} if every "
+        f"row is a fact; wide=True if {b!r} and {c!r} are relations of {a!r}"
     )
 
 
@@ -311,8 +309,8 @@ def _must_have_a_header(sheet: Sheet, relation: int, cells: list[str]) -> None:
         where = sheet.numbers[cells.index(name)]
         raise FactsError(
             f"{sheet.source}, {sheet.unit} {where}: {name!r} is also the name of its column; is the header "
-            "missing? Say header=False (--no-header), begin with subject,relation,answer, or read it with "
-            "wide=True (--wide)"
+            "missing? Say header=False, begin with subject,relation,answer, or read it with "
+            "wide=True"
         )
 
 
@@ -346,10 +344,10 @@ def _lacking(sheet: Sheet, found: dict[str, Column]) -> FactsError:
         for r in lacking
         if (m := difflib.get_close_matches(r, list(lower)[:_MANY], n=1, cutoff=0.6))
     }
-    hint = f"perhaps columns={near}" if near else f"say what it is called: columns={{{lacking[0]!r}: …}}"
+    hint = f"perhaps columns={near}" if near else f"say what it is called: columns={{{lacking[0]!r}: 'NAME'}}"
     return FactsError(
         f"{sheet.source} has no column {' and no column '.join(map(repr, lacking))}, only {_listed(names)}; "
-        f"{hint} (--columns {lacking[0]}=NAME). A table with one column per relation is read with wide=True"
+        f"{hint}. A table with one column per relation is read with wide=True"
     )
 
 

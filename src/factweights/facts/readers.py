@@ -55,5 +55,5 @@ def read_sheet(path: str | Path, encoding: str | None = None, *, header: bool = 
             return delimited_sheet(path, decoded, header, codec)
         sheet = json_sheet(path, decoded, header)
     if not header and sheet.headed:
-        raise SettingError(f"{path} names its columns itself; leave out header=False (--no-header)")
+        raise SettingError(f"{path} names its columns itself; leave out header=False")
     return sheet

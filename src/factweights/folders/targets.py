@@ -52,7 +52,7 @@ def folder_at(path: str | Path) -> Path:
     path = Path(path)
     target = _resolved(path)
     if target.exists() and not target.is_dir():
-        raise OutputError(f"{path} exists and is not a folder; choose another --out")
+        raise OutputError(f"{path} exists and is not a folder; choose another place")
     here = _resolved(Path.cwd())
     if target == here or target in here.parents:
         raise OutputError(

@@ -153,7 +153,7 @@ def _suits(template: str, relations: Sequence[str]) -> list[str]:
     if not named:
         raise SettingError(
             f"the template {template!r} names no relation of the table; write {{relation}} in it, or put it "
-            "under its relation in a file for --templates"
+            "under its relation in a file of templates"
         )
     return named
 
@@ -165,9 +165,7 @@ def _must_have_all(found: Mapping[str, Sequence[str]], file: str | Path | None) 
         text = f"no template for the relation {relation!r}"
         if file is not None and (close := nearest(relation, read_wordings(file))):
             text += f" ({Path(file).name} has {' and '.join(map(repr, close))})"
-        raise FactsError(
-            f"{text}; add one, give a --template with {{relation}}, or leave it out by --relations"
-        )
+        raise FactsError(f"{text}; add one, give one with {{relation}}, or leave the relation out")
 
 
 def _folded(name: str) -> str:

@@ -88,7 +88,7 @@ GRAFTED = Kind(
     SETTINGS,
     Settings,
     (FORMAT,),
-    "'factweights graft --out'",
+    "'factweights graft'",
     frozenset({WEIGHTS, FACTS, CERTIFICATE, MAP, READING, CARD, "config.json"}),
 )
 

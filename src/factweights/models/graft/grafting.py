@@ -375,5 +375,5 @@ def _missed(c: GraftCertificate) -> str:
     some = "; ".join(f"{m.prompt!r} → {m.answered!r}, not {m.expected!r}" for m in c.missed[:5])
     return (
         f"{c.n_missed:,} of {c.facts:,} facts do not come out ({some}); nothing was saved. Give the "
-        "relations more wordings (--templates), or keep it all the same with --keep-failed"
+        "relations more wordings (templates), or keep it all the same with keep_failed=True"
     )

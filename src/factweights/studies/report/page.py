@@ -152,7 +152,7 @@ def read_studies(folder: Path) -> dict[str, Json]:
     }
     if not found:
         raise FileFormatError(
-            f"no study has left its numbers in {folder}; run factweights reproduce all --out {folder} first"
+            f"no study has left its numbers in {folder}; run factweights reproduce all there first"
         )
     return found
 

@@ -160,7 +160,7 @@ class _Run:
         return (
             f"{len(self.failures)} of {len(self.wanted)} cells failed, the others are kept; "
             f"tracebacks are in {kept.failed}, the first ends with: {last}. "
-            "They are tried again when asked (reproduce always does, study run with --retry)"
+            "They are tried again when asked (reproduce always does, and study retry)"
         )
 
 

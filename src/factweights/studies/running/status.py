@@ -220,7 +220,7 @@ def studies_in(folder: str | Path, study: str | None = None) -> list[Study]:
             raise UnknownNameError("study in this folder", study, specs, f"(there are {', '.join(specs)})")
         specs = {study: specs[study]}
     if not specs:
-        raise SettingError(f"no study was run in {folder} with a ledger; use study run SPEC --out {folder}")
+        raise SettingError(f"no study was run in {folder} with a ledger; run one: factweights study run")
     return [validated(STUDIES[name], json.loads(spec)) for name, spec in specs.items() if name in STUDIES]
 
 
