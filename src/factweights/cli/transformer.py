@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
@@ -57,12 +57,12 @@ class Build:
         auto, searched = self.size == "auto", "d" if self.method == "attention-only" else "width"
         if auto and getattr(self, searched) is not None:
             raise SettingError(f"--size auto looks for the smallest {searched}; leave --{searched} out")
-        method = self._method()
-        if auto and isinstance(method, AttentionMLP) and self.d is None:
+        if auto and self.method == AttentionMLP.name and self.d is None:
             dims = {} if self.head_dim is None else {"head_dims": (self.head_dim,)}
-            return fewest_parameters(task, method, **dims, seed=seed, on_progress=on_progress)
+            usual = cast(AttentionMLP, self._method())
+            return fewest_parameters(task, usual, **dims, seed=seed, on_progress=on_progress)
         if not auto or self.method in ("attention-only", "attention-mlp"):  # these search what is left out
-            return method.solve(task, seed=seed, on_progress=on_progress)
+            return self._method().solve(task, seed=seed, on_progress=on_progress)
         return smallest_transformer(
             task,
             lambda width: self._method(width=width),
