@@ -168,6 +168,7 @@ def main() -> None:
                         "neighbourhood": c.neighbourhood, "same_subject": c.same_subject,
                         "kl_mean": c.kl_mean, "kl_p99": c.kl_p99, "kl_max": c.kl_max,
                         "argmax_equal": c.argmax_equal, "rounding": c.rounding,
+                        "exactness": c.exactness,
                         "added": c.parameters_added / c.parameters_before,
                         "bits_per_added_parameter": c.bits_per_added_parameter,
                         "map_bits_per_added_parameter": c.map_bits_per_added_parameter,
