@@ -41,6 +41,14 @@ CASES = [
         recall=0.99,
         seeds=5,
     ),
+    Case(
+        "tail-average",
+        lambda d: fw.TailAverage(share=0.25),
+        (12, 16, 23, 32),
+        lambda d: theory.tail_average_capacity(d, d, 0.25),
+        0.15,
+        seeds=3,
+    ),
     Case("ridge", lambda d: fw.Ridge(), (16, 23, 32, 45, 64), log_corrected_square, 0.3, seeds=5),
     Case(
         "exact-linear",

@@ -34,6 +34,9 @@ from .certificates import (
     relative_margins as relative_margins,
 )
 from .certificates import (
+    tail_margins as tail_margins,
+)
+from .certificates import (
     verify as verify,
 )
 from .certificates import (
@@ -197,6 +200,9 @@ from .methods import (
 )
 from .methods import (
     Ridge as Ridge,
+)
+from .methods import (
+    TailAverage as TailAverage,
 )
 from .methods import (
     method_named as method_named,

@@ -19,6 +19,7 @@ from factweights.methods.paper_adam import PaperAdam
 from factweights.methods.paper_adam_mlp import PaperAdamMLP
 from factweights.methods.random_features import RandomFeatures
 from factweights.methods.ridge import Ridge
+from factweights.methods.tail_average import TailAverage, TailSolution
 
 METHODS: dict[str, type[Method]] = {
     c.name: c
@@ -36,6 +37,7 @@ METHODS: dict[str, type[Method]] = {
         PaperAdamMLP,
         RandomFeatures,
         Ridge,
+        TailAverage,
     )
 }
 
@@ -91,6 +93,8 @@ __all__ = [
     "PaperAdamMLP",
     "RandomFeatures",
     "Ridge",
+    "TailAverage",
+    "TailSolution",
     "as_method",
     "method_named",
 ]

@@ -2,10 +2,11 @@
 
 import time
 
-from factweights.certificates import noise_recall, verify
+from factweights.certificates import margin_bound, noise_recall, tail_margins, verify
 from factweights.domains import Norm, Seed, Seeds, Share, checked
+from factweights.errors import SettingError
 from factweights.facts import Associations
-from factweights.methods import Method
+from factweights.methods import Method, TailAverage
 from factweights.methods.base import expecting_misses
 from factweights.sizing.results import Probe, Verdict
 
@@ -22,7 +23,8 @@ def probe(
 ) -> Probe:
     """Ask once whether ``method`` stores ``facts`` at recall ≥ ``recall``, verified on the real forward pass.
 
-    Without ``noise``, whatever else the method's settings ask for must be met too.
+    Without ``noise``, whatever else the method's settings ask for must be met too. Of ``TailAverage``, which
+    does not aim at answers coming first, recall is the share of facts with a tail-average margin above 0.
 
     Args:
         noise: norm of the key noise under which recall is measured.
@@ -30,6 +32,8 @@ def probe(
         size: what the answer is recorded under where sizes are searched; d_in by default.
     """
     begun = time.perf_counter()
+    if isinstance(method, TailAverage):
+        return _listwise(method, facts, recall, noise, size or facts.d_in, begun)
     if not noise:
         method = method.for_verdict(recall)
     with expecting_misses():
@@ -48,6 +52,21 @@ def probe(
         margin_bound=certificate.margin_bound,
         seconds=time.perf_counter() - begun,
     )
+
+
+def _listwise(
+    method: TailAverage, facts: Associations, recall: float, noise: float, size: int, begun: float
+) -> Probe:
+    """The same question of tail-average margins, proved on either side where recall is 1."""
+    if noise:
+        raise SettingError(f"{method.name} is not asked under key noise; leave noise out", fields=("noise",))
+    found = method.solve(facts)
+    reached = float((tail_margins(found.memory, facts, method.share) > 0).double().mean())
+    verdict: Verdict = "fits" if reached >= recall else "not found"
+    if verdict == "not found" and recall == 1.0 and found.storable is False:
+        verdict = "refuted"
+    bound = None if found.witness is None else margin_bound(facts, found.witness)
+    return Probe(len(facts), size, verdict, reached, bound, time.perf_counter() - begun)
 
 
 @checked

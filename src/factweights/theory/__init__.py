@@ -34,9 +34,9 @@ from factweights.theory.linear import (
     low_rank_fraction,
     paper_guide,
     smallest_d,
-    tail_average_load,
     where_it_applies,
 )
+from factweights.theory.listwise import tail_average_capacity, tail_average_load, tail_average_threshold
 from factweights.theory.mlp import (
     gated_count,
     mlp_count,
@@ -89,6 +89,8 @@ __all__ = [
     "smallest_d",
     "subject_rate",
     "superposition_dimension",
+    "tail_average_capacity",
     "tail_average_load",
+    "tail_average_threshold",
     "where_it_applies",
 ]

@@ -277,27 +277,6 @@ def facts_for_budget(budget: int | float, outputs: int | None = None) -> float:
     return _facts(lambda _: float(budget), outputs, most=math.ceil(budget))
 
 
-def tail_average_load(fraction: float) -> float:
-    """N/d² up to which the worst ``fraction`` r of the margins can average above 0 (listwise recall).
-
-    1 / E[(κ − G)₊²] with κ = φ(Φ⁻¹(1 − r))/r and G standard normal, after arXiv 2605.05189: a constant, where
-    asking for every fact costs a logarithm.
-
-    Args:
-        fraction: r in (0, 1).
-
-    Raises:
-        SettingError: r outside (0, 1).
-    """
-    from statistics import NormalDist
-
-    if not 0 < fraction < 1:
-        raise SettingError(f"fraction is {fraction}; give the share of worst margins, between 0 and 1")
-    normal = NormalDist()
-    k = normal.pdf(normal.inv_cdf(1 - fraction)) / fraction
-    return 1 / ((1 + k**2) * normal.cdf(k) + k * normal.pdf(k))
-
-
 def solve_n_log_n(value: float) -> float:
     """The N ≥ 1 with N ln N = ``value`` ≥ 0."""
     from scipy.special import lambertw
