@@ -47,6 +47,8 @@ class Certificate(Shown):
         bits_per_parameter, map_bits_per_parameter: these over ``parameters``, every stored scalar counted.
         margin_bound: upper bound of ``min_margin / weight_norm`` for every matrix, given a witness.
         relative_bound: the same in units of the constraints' own norms, see :class:`MarginBound`.
+        weighted_recall, weighted_proved: the same of recall and ``n_proved`` weighted by how often facts are
+            asked: Σ p(x) over those; None where the facts have no weights.
         dtype, device, facts_hash, weights_hash, seed, seconds: how and on what this was measured.
     """
 
@@ -76,6 +78,8 @@ class Certificate(Shown):
     weights_hash: str
     seed: int
     seconds: float = field(compare=False)
+    weighted_recall: float | None = None
+    weighted_proved: float | None = None
 
     @property
     def proved(self) -> bool:
@@ -91,6 +95,9 @@ class Certificate(Shown):
         """Plain numbers and strings, ready for JSON."""
         d = asdict(self)
         d["proved"], d["refuted"] = self.proved, self.refuted
+        for name in ("weighted_recall", "weighted_proved"):  # only where the facts have weights
+            if d[name] is None:
+                del d[name]
         d["top_k"] = {str(k): v for k, v in self.top_k.items()}
         d["noise_recall"] = {str(k): v for k, v in self.noise_recall.items()}
         return d
@@ -118,6 +125,9 @@ class Certificate(Shown):
             ("parameters", f"{self.parameters:,} ({groups})"),
             ("bits per parameter", self._bits()),
         ]
+        if self.weighted_recall is not None:
+            proved = "" if self.weighted_proved is None else f"; {self.weighted_proved:.6g} proved"
+            lines.insert(2, ("weighted recall", f"{self.weighted_recall:.6g} of what is asked{proved}"))
         lines += [(f"recall in top {k}", f"{v:.6g}") for k, v in self.top_k.items()]
         lines += [(f"recall, key noise {k:g}", f"{v:.6g}") for k, v in self.noise_recall.items()]
         if self.margin_bound is not None:

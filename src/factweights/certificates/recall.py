@@ -96,7 +96,16 @@ def verify(
         weights_hash=memory.hash,
         seed=seed,
         seconds=time.perf_counter() - begun,
+        weighted_recall=_share(facts, ~wrong),
+        weighted_proved=None if least is None else _share(facts, least > 0),
     )
+
+
+def _share(facts: Associations, right: Tensor) -> float | None:
+    """Σ p(x) over the facts that are ``right``; exactly 1 where all are."""
+    if facts.weights is None:
+        return None
+    return 1.0 if bool(right.all()) else float(facts.weights.to(right.device)[right].sum())
 
 
 def _bound(memory: Memory, facts: Associations, witness: Witness | None) -> MarginBound | None:

@@ -16,6 +16,7 @@ from factweights.domains import Count, Dimension, Seed, checked, must_fit
 from factweights.errors import FactsError, SettingError, ShapeError
 from factweights.facts.embeddings import Kind, draw_rows, embed
 from factweights.facts.tensors import as_targets, as_tensor, check, read_fields, read_row, write_fields
+from factweights.facts.weights import as_weights, check_weights, normalised
 from factweights.typed import integers
 
 Assignment = Literal["uniform", "balanced"]
@@ -32,6 +33,7 @@ class Associations:
         key_names: ``(subject, relation)`` of each key, where the facts came from a table.
         value_names: the answer each value stands for, likewise.
         spec: how the facts were made, where they can be made again.
+        weights: ``(N,)`` float64, p(x): how often each fact is asked, adding up to 1; None for equally often.
 
     Raises:
         ShapeError: shapes, dtypes or devices that do not fit each other.
@@ -44,9 +46,12 @@ class Associations:
     key_names: tuple[tuple[str, str], ...] | None = None
     value_names: tuple[str, ...] | None = None
     spec: dict[str, Any] = field(default_factory=dict[str, Any])
+    weights: Float[Tensor, " n"] | None = None
 
     def __post_init__(self) -> None:
         check(self.keys, self.values, self.targets)
+        if self.weights is not None:
+            check_weights(self.weights, self.keys)
         for what, names, n in (
             ("key", self.key_names, self.n_facts),
             ("value", self.value_names, self.n_outputs),
@@ -97,22 +102,38 @@ class Associations:
             keys=self.keys.to(device=device, dtype=dtype),
             values=self.values.to(device=device, dtype=dtype),
             targets=self.targets.to(device=device),
+            weights=None if self.weights is None else self.weights.to(device=device),
         )
 
+    def weighted(self, weights: Any) -> "Associations":
+        """The same facts asked with frequencies proportional to ``weights`` ``(N,)``.
+
+        ``verify`` tells weighted recall then; of the methods, ``hebbian`` heeds them.
+
+        Raises:
+            ShapeError: another number of weights than facts.
+            FactsError: weights that are negative, not finite, or all 0.
+        """
+        return replace(self, weights=as_weights(weights, self.keys))
+
     def subset(self, rows: Tensor | slice) -> "Associations":
-        """Some of the facts, all of the values."""
+        """Some of the facts, all of the values; their weights add up to 1 again."""
         if isinstance(rows, slice):
             rows = torch.arange(self.n_facts)[rows]
         names = self.key_names
         picked = None if names is None else tuple(names[i] for i in integers(rows))
         rows = rows.to(self.keys.device)
-        return replace(self, keys=self.keys[rows], targets=self.targets[rows], key_names=picked, spec={})
+        weights = None if self.weights is None else normalised(self.weights[rows])
+        return replace(
+            self, keys=self.keys[rows], targets=self.targets[rows], key_names=picked, spec={}, weights=weights
+        )
 
     @cached_property
     def hash(self) -> str:
         """SHA-256 of dtype, shapes and little-endian contents: equal facts, equal hash, on any machine."""
         h = hashlib.sha256(b"factweights.associations.1")
-        for t in (self.keys, self.values, self.targets):
+        weights = () if self.weights is None else (self.weights,)
+        for t in (self.keys, self.values, self.targets, *weights):
             name = str(t.dtype).removeprefix("torch.")
             t = t.detach().cpu().contiguous()
             a = (t.view(torch.int16) if name == "bfloat16" else t).numpy()  # numpy has no bfloat16
@@ -210,6 +231,7 @@ class Associations:
         key_names: Iterable[tuple[str, str]] | None = None,
         value_names: Iterable[str] | None = None,
         spec: dict[str, Any] | None = None,
+        weights: Any = None,
     ) -> "Associations":
         """Facts of your own. Tensors are shared, not copied; arrays and rows of numbers are copied.
 
@@ -220,6 +242,7 @@ class Associations:
             key_names: ``(subject, relation)`` of each key.
             value_names: the answer each value stands for.
             spec: how the facts were made, as JSON can hold it.
+            weights: ``(N,)`` how often each fact is asked, as in :meth:`weighted`; None for equally often.
 
         Raises:
             ShapeError: shapes, dtypes or devices that do not fit each other.
@@ -238,6 +261,7 @@ class Associations:
             key_names=None if key_names is None else tuple((s, r) for s, r in key_names),
             value_names=None if value_names is None else tuple(value_names),
             spec=spec or {},
+            weights=None if weights is None else as_weights(weights, k),
         )
 
     @classmethod
@@ -324,6 +348,8 @@ class Associations:
         """
         names = {"key_names": self.key_names, "value_names": self.value_names, "spec": self.spec}
         tensors = {"keys": self.keys, "values": self.values, "targets": self.targets}
+        if self.weights is not None:
+            tensors["weights"] = self.weights
         return write_fields(Path(path), tensors, names)
 
 

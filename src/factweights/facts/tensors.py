@@ -40,6 +40,7 @@ _UNREADABLE = (
     tokenize.TokenError,
 )
 _TENSORS = ("keys", "values", "targets")
+_ALL = (*_TENSORS, "weights")
 
 
 class _Names(BaseModel):
@@ -185,7 +186,7 @@ def _needed(path: Path, found: dict[str, Any], there: list[str]) -> dict[str, An
             f"{path} lacks {' and '.join(lacking)}; it holds {', '.join(sorted(there)) or 'nothing'}. Facts "
             "are keys (N, d_in), values (M, d_out) and, unless value i answers key i, targets (N,)"
         )
-    return {name: found[name] for name in _TENSORS if name in found}
+    return {name: found[name] for name in _ALL if name in found}
 
 
 def _safetensors(path: Path) -> dict[str, Any]:
@@ -193,7 +194,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
     there = list(layout.shapes)
     try:
         with safe_open(path, framework="pt") as f:
-            found = {name: f.get_tensor(name) for name in there if name in _TENSORS}
+            found = {name: f.get_tensor(name) for name in there if name in _ALL}
     except (SafetensorError, OSError, ValueError) as e:
         raise FileFormatError(f"{path} is not a whole safetensors file ({e}); write it again") from e
     return _needed(path, found, there) | _names(path, layout.metadata.get(_HEADER))
@@ -225,6 +226,8 @@ def _layout(path: Path) -> TensorFile:
         if name in layout.shapes:
             kind, ndim = (INTEGERS, 1) if name == "targets" else (FLOATS, 2)
             layout.must_be(path, name, kind, ndim)
+    if "weights" in layout.shapes:
+        layout.must_be(path, "weights", FLOATS, 1)
     return layout
 
 

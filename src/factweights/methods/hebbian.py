@@ -13,9 +13,15 @@ from factweights.progress import OnProgress
 
 
 def hebbian_matrix(facts: Associations) -> torch.Tensor:
-    """Σ_i v_f(i) k_iᵀ, ``(d_out, d_in)``, without an N × d_out copy of the values."""
-    sums = facts.keys.new_zeros(facts.n_outputs, facts.d_in)
-    sums.index_add_(0, facts.targets, facts.keys)
+    """Σ_i N p_i v_f(i) k_iᵀ, ``(d_out, d_in)``, without an N × d_out copy of the values.
+
+    Where facts have no weights, N p_i = 1.
+    """
+    keys = facts.keys
+    if facts.weights is not None:
+        keys = keys * (len(facts) * facts.weights[:, None]).to(keys)  # (N, d_in)
+    sums = keys.new_zeros(facts.n_outputs, facts.d_in)
+    sums.index_add_(0, facts.targets, keys)
     return facts.values.T @ sums
 
 
@@ -23,6 +29,8 @@ def hebbian_matrix(facts: Associations) -> torch.Tensor:
 @dataclass(frozen=True)
 class Hebbian(Method[LinearMemory]):
     """W = Σ_i v_f(i) k_iᵀ, one pass over the facts and nothing to tune.
+
+    Where facts have weights p, each product counts N p(i) times.
 
     Every fact is right up to d² ≈ 8 N ln N, a typical one up to 2 N ln N.
     """
@@ -54,7 +62,8 @@ class Hebbian(Method[LinearMemory]):
         self, memory: Memory, gone: Associations | None, come: Associations | None
     ) -> LinearMemory | None:
         """The sum less the outer products that go and with those that come: exact up to rounding."""
-        if not isinstance(memory, LinearMemory):
+        weighted = any(f is not None and f.weights is not None for f in (gone, come))
+        if weighted or not isinstance(memory, LinearMemory):  # the others' weights change with them
             return None
         weight = memory.weight.double()
         for sign, facts in ((-1.0, gone), (1.0, come)):

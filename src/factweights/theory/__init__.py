@@ -47,6 +47,7 @@ from factweights.theory.mlp import (
 )
 from factweights.theory.shared import shared_capacity, shared_delta
 from factweights.theory.superposition import best_superposition_dimension, superposition_dimension
+from factweights.theory.weighted import head_share, power_law, weighted_capacity, weighted_recall
 
 __all__ = [
     "Criterion",
@@ -63,6 +64,7 @@ __all__ = [
     "feature_capacity",
     "gated_count",
     "growth_time",
+    "head_share",
     "hebbian_capacity",
     "hebbian_noise",
     "linear_capacity",
@@ -80,6 +82,7 @@ __all__ = [
     "paper_mlp_count",
     "plateau_time",
     "pooled_probabilities",
+    "power_law",
     "power_law_loss",
     "rate_ratio",
     "recall_task_bits",
@@ -92,5 +95,7 @@ __all__ = [
     "tail_average_capacity",
     "tail_average_load",
     "tail_average_threshold",
+    "weighted_capacity",
+    "weighted_recall",
     "where_it_applies",
 ]
