@@ -18,13 +18,14 @@ from factweights.methods import hermite_ntk as hermite_ntk_module
 from factweights.methods import readout as readout_module
 from factweights.methods.conjugate import conjugate_gradients
 from factweights.methods.decodability import decodability
-from factweights.methods.draws import normal, streams
+from factweights.methods.draws import normal
 from factweights.methods.encoder_decoder import EncoderDecoder
 from factweights.methods.gated_hebbian import GatedHebbian
 from factweights.methods.hermite_ntk import HermiteNTK
 from factweights.methods.paper_adam_mlp import PaperAdamMLP
 from factweights.methods.random_features import RandomFeatures
 from factweights.methods.readout import raw_readout, ridge_readout
+from factweights.seeds import streams
 
 EVERY = [
     HermiteNTK(64),

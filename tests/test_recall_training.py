@@ -9,9 +9,9 @@ import torch
 import factweights as fw
 from factweights.errors import SettingError
 from factweights.facts import RecallTask
-from factweights.methods.draws import streams
 from factweights.methods.recall import PaperAdamTransformer, drawn_model
 from factweights.methods.recall.training import Drawing
+from factweights.seeds import streams
 
 TASK = RecallTask.random(6, 5, 3, noise=9, length=14)
 

@@ -33,6 +33,7 @@ from factweights.dynamics.trace import (
 from factweights.errors import UnknownNameError
 from factweights.facts import RecallTask
 from factweights.progress import OnProgress, Progress, silent
+from factweights.seeds import numbered
 
 Attention = Literal["linear", "softmax"]
 Embeddings = Literal["one-hot", "random"]
@@ -134,7 +135,7 @@ def descend(
     begun = time.perf_counter()
     model = _Model(task, attention, embeddings, d, start, init, seed)
     looks = _Looks(task, model, seed)
-    rng = np.random.default_rng([seed, 2])
+    rng = numbered(seed, 2)
     fixed = looks.fixed if batch is None else None
     for step in range(steps + 1):
         if step % look_every == 0 or step == steps:
@@ -213,7 +214,7 @@ class _Model:
         self.task, self.attention = task, attention
         self.target = task.target.numpy()
         V, A = task.n_tokens, task.n_answers
-        rng = np.random.default_rng([seed, 1])
+        rng = numbered(seed, 1)
         self.one_hot = embeddings == "one-hot"
         d = V if self.one_hot or d is None else d
         self.phi = np.eye(V) if self.one_hot else rng.normal(size=(V, d)) / np.sqrt(d)
@@ -287,7 +288,7 @@ class _Looks:
 
     def __init__(self, task: RecallTask, model: _Model, seed: int) -> None:
         self.model = model
-        rng = np.random.default_rng([seed, 3])
+        rng = numbered(seed, 3)
         facts = np.arange(len(task)) if model.one_hot else np.repeat(np.arange(len(task)), LOOK_DRAWS)
         weight = task.probability.numpy()[facts] / (len(facts) // len(task))
         counts = counts_of(task, facts, None if model.one_hot else rng)

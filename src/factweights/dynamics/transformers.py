@@ -27,6 +27,7 @@ from factweights.errors import SettingError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
 from factweights.progress import OnProgress, Progress, silent
+from factweights.seeds import numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,9 +105,9 @@ def watch_training(
     for p in trained:
         p.requires_grad_(True)
     adam = torch.optim.Adam(trained, lr=rate)
-    rng, target = np.random.default_rng([seed, 2]), task.target.to(model.device)
+    rng, target = numbered(seed, 2), task.target.to(model.device)
     facts = np.repeat(np.arange(len(task)), LOOK_DRAWS)
-    fixed = counts_of(task, facts, np.random.default_rng([seed, 3])), facts
+    fixed = counts_of(task, facts, numbered(seed, 3)), facts
     weight = task.probability.numpy()[facts] / LOOK_DRAWS
     cells = Cells.of_facts(Population.of(task), facts, weight)
     times, rows, attention = [], [], []

@@ -13,12 +13,12 @@ from factweights import theory
 from factweights.facts import Associations
 from factweights.memories import GatedMemory
 from factweights.methods.candidates import Listed, Sampled, fit_by_candidates, hardest
-from factweights.methods.draws import streams
 from factweights.methods.flat import FlatLoss
 from factweights.methods.layers import GatedLayers
 from factweights.methods.lbfgs import Descent
 from factweights.methods.whiten import Whitened
 from factweights.progress import OnProgress, Progress, silent
+from factweights.seeds import streams
 
 ALL_SCORES = 1 << 25  # facts × answers up to which every step scores them all
 EVALUATIONS = 300  # of such a step

@@ -17,6 +17,7 @@ from factweights.errors import FactsError, SettingError, ShapeError
 from factweights.facts.embeddings import Kind, draw_rows, embed
 from factweights.facts.tensors import as_targets, as_tensor, check, read_fields, read_row, write_fields
 from factweights.facts.weights import as_weights, check_weights, normalised
+from factweights.seeds import generators
 from factweights.typed import integers
 
 Assignment = Literal["uniform", "balanced"]
@@ -351,10 +352,3 @@ class Associations:
         if self.weights is not None:
             tensors["weights"] = self.weights
         return write_fields(Path(path), tensors, names)
-
-
-def generators(seed: int, count: int) -> list[np.random.Generator]:
-    """Independent streams for keys, values and targets; the first few do not depend on ``count``."""
-    if seed < 0:
-        raise SettingError(f"a seed is an integer ≥ 0, got {seed}")
-    return [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(seed).spawn(count)]

@@ -32,8 +32,9 @@ from factweights.domains import (
     must_fit,
 )
 from factweights.errors import FactsError, SettingError, ShapeError
-from factweights.facts.associations import Associations, generators
+from factweights.facts.associations import Associations
 from factweights.facts.table import FactTable
+from factweights.seeds import generators
 from factweights.typed import distinct, integers
 
 

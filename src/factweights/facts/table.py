@@ -12,7 +12,7 @@ import torch
 
 from factweights import theory
 from factweights.errors import FactsError, MissingExtraError, SettingError, UnknownNameError
-from factweights.facts.associations import Associations, generators
+from factweights.facts.associations import Associations
 from factweights.facts.cells import text
 from factweights.facts.embeddings import Kind, embed
 from factweights.facts.layout import Triple, triples
@@ -22,6 +22,7 @@ from factweights.facts.records import exploded
 from factweights.facts.rows import Row, checked, numbered, raise_unknown, unique_rows
 from factweights.facts.sheet import Sheet, records_sheet
 from factweights.facts.writers import write_table
+from factweights.seeds import generators
 from factweights.show import in_html
 
 _SHOWN = 5  # rows in a notebook

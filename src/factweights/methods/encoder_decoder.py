@@ -16,8 +16,9 @@ from factweights.memories.activations import activate, check_activation
 from factweights.memories.gated import GatedMemory
 from factweights.methods.base import Method
 from factweights.methods.decodability import Decodability, decodability
-from factweights.methods.draws import normal, streams, typical_length
+from factweights.methods.draws import normal, typical_length
 from factweights.progress import OnProgress
+from factweights.seeds import streams
 
 
 @dataclass(frozen=True)

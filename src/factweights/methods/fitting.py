@@ -16,7 +16,6 @@ from torch import Tensor
 from factweights.facts import Associations
 from factweights.memories import Memory
 from factweights.methods.candidates import fit_by_candidates
-from factweights.methods.draws import streams
 from factweights.methods.flat import pulled_back
 from factweights.methods.hinge import Hinge
 from factweights.methods.layers import Layers
@@ -24,6 +23,7 @@ from factweights.methods.lbfgs import Descent
 from factweights.methods.request import Request
 from factweights.methods.whiten import Whitened
 from factweights.progress import OnProgress, Progress, silent
+from factweights.seeds import of_noise, streams
 from factweights.threads import one_thread_if_small
 
 ALL_SCORES = 1 << 25  # facts × outputs up to which every step scores them all
@@ -306,8 +306,7 @@ class Fitter:
 
     def _noisy(self, draw: int) -> Tensor:
         """The white keys moved by noise of the requested norm in the facts' own coordinates."""
-        number = 1_000_003 * (self.seed + 1) + 100 * self.round + draw
-        generator = torch.Generator().manual_seed(number % 2**63)
+        generator = torch.Generator().manual_seed(of_noise(self.seed, self.round, draw))
         step = torch.randn(self.facts.keys.shape, generator=generator, dtype=torch.float64)
         step = (self.request.noise * step / step.norm(dim=1, keepdim=True)).to(self.facts.keys.device)
         return self.white.keys + step @ self.white.from_keys

@@ -14,9 +14,10 @@ from factweights.memories import Memory
 from factweights.memories.gated import GatedMemory
 from factweights.methods.base import Method
 from factweights.methods.conjugate import conjugate_gradients
-from factweights.methods.draws import normal, streams, typical_length
+from factweights.methods.draws import normal, typical_length
 from factweights.methods.readout import raw_readout, ridge_readout
 from factweights.progress import OnProgress
+from factweights.seeds import streams
 
 TOLERANCE = 1e-10  # relative residual of the conjugate gradients, of float64
 

@@ -15,8 +15,9 @@ from factweights.memories import Memory
 from factweights.memories.activations import ACTIVATIONS, degree, hermite, hermite_coefficient
 from factweights.memories.gated import GatedMemory
 from factweights.methods.base import Method
-from factweights.methods.draws import normal, streams, typical_length
+from factweights.methods.draws import normal, typical_length
 from factweights.progress import OnProgress
+from factweights.seeds import streams
 
 BLOCK_ELEMENTS = 1 << 22  # features held at once
 

@@ -13,8 +13,9 @@ from factweights.facts import Associations
 from factweights.memories import Memory
 from factweights.memories.mlp import MLPMemory
 from factweights.methods.base import Method
-from factweights.methods.draws import normal, streams
+from factweights.methods.draws import normal
 from factweights.progress import OnProgress
+from factweights.seeds import streams
 
 
 @final

@@ -12,9 +12,10 @@ from factweights.memories import Memory
 from factweights.memories.gated import GatedMemory
 from factweights.memories.mlp import MLPMemory
 from factweights.methods.base import Method
-from factweights.methods.draws import normal, streams, typical_length
+from factweights.methods.draws import normal, typical_length
 from factweights.methods.exact_linear import ExactLinear, LinearSolution
 from factweights.progress import OnProgress
+from factweights.seeds import streams
 
 
 @dataclass(frozen=True)

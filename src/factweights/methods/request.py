@@ -7,8 +7,7 @@ from factweights.certificates import noise_recall, relative_margins, verify
 from factweights.errors import SettingError
 from factweights.facts import Associations
 from factweights.memories import Memory
-
-FRESH = 7_919  # added to the seed of a fit for the draw of key noise that judges it
+from factweights.seeds import apart
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Request:
         """What ``memory`` reaches of ``recall`` and, where asked for, of ``noise_recall`` and ``margin``."""
         found = {"recall": verify(memory, facts).recall}
         if self.noise > 0:
-            found["noise_recall"] = noise_recall(memory, facts, self.noise, seed=seed + FRESH)
+            found["noise_recall"] = noise_recall(memory, facts, self.noise, seed=apart(seed, "judged"))
         if self.margin > 0:
             need = math.ceil(self.recall * len(facts) - 1e-9)
             found["margin"] = float(relative_margins(memory, facts).sort(descending=True).values[need - 1])

@@ -22,9 +22,9 @@ from factweights.domains import Dimension, Seed, checked
 from factweights.errors import ShapeError, UnknownNameError
 from factweights.facts import Associations
 from factweights.memories import GatedMemory, Memory, MLPMemory
-from factweights.methods.draws import streams
 from factweights.methods.hinge import Hinge
 from factweights.methods.lbfgs import minimise
+from factweights.seeds import streams
 
 Selector = Literal["product", "relu"]
 Embedding = Literal["sum", "fit"]

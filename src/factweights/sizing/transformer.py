@@ -13,6 +13,7 @@ from factweights.methods.recall.assembly import heads_for, selected_groups
 from factweights.methods.recall.constructions import smallest
 from factweights.progress import OnProgress, Progress, silent
 from factweights.searching import Tried, threshold
+from factweights.seeds import apart
 
 TOLERANCE = 0.04  # relative width at which a search ends
 DRAWS = 8  # prompts of each fact that recall is measured on
@@ -49,7 +50,9 @@ def smallest_transformer(
 
     def attempt(width: int) -> tuple[RecallSolution, float]:
         solution = method_at(width).solve(task, seed=seed)
-        return solution, verify_prompts(solution.memory, task, draws=DRAWS, seed=seed + 7).recall
+        return solution, verify_prompts(
+            solution.memory, task, draws=DRAWS, seed=apart(seed, "searched")
+        ).recall
 
     def tell(width: int, found: tuple[RecallSolution, float]) -> None:
         on_progress(Progress(len(tried.found), None, f"width {width:,}: recall {found[1]:.4f}"))

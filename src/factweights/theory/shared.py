@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from factweights.errors import SettingError
+from factweights.seeds import numbered
 from factweights.theory.linear import by_degrees
 
 PASSES = 3  # of N inside its own logarithm, which hardly depends on it
@@ -63,7 +64,7 @@ def shared_capacity(
     n = by_degrees(d, d, outputs)
     error = math.inf
     for i in range(1 if outputs else PASSES):
-        rng = np.random.default_rng([seed, i])
+        rng = numbered(seed, i)
         drawn = rng.standard_normal((outputs or max(2, round(n)), d))
         V = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
         last = outputs is not None or i == PASSES - 1

@@ -22,9 +22,9 @@ from factweights.memories import RecallTransformer
 from factweights.methods.recall.lookups import Lookups
 from factweights.methods.recall.polish import write_directions
 from factweights.methods.recall.selectors import Selectors, balanced_groups, select
+from factweights.seeds import apart
 
 GROUPINGS = 12  # ways to share out the tokens that are tried until one can be selected cleanly
-REGROUPED = 1_000_003  # between the seeds of those
 
 
 def heads_for(task: RecallTask, head_dim: int) -> int:
@@ -57,7 +57,7 @@ def selected_groups(
     """
     best: tuple[Int[Tensor, " z"], Selectors] | None = None
     for n in range(tries):
-        group = token_groups(task, embeddings, heads, seed + REGROUPED * n)
+        group = token_groups(task, embeddings, heads, apart(seed, "regrouped", n))
         selectors = select(embeddings, membership(task, group, heads))
         if best is None or selectors.margin > best[1].margin:
             best = group, selectors

@@ -11,10 +11,10 @@ import torch
 from factweights.domains import Seed, check_settings, checked
 from factweights.errors import RecallWarning, WrongTypeError
 from factweights.facts import RecallTask
-from factweights.facts.associations import generators
 from factweights.facts.embeddings import embed
 from factweights.memories import RecallTransformer
 from factweights.progress import OnProgress, silent
+from factweights.seeds import generators
 
 
 @dataclass(frozen=True)

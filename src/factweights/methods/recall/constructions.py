@@ -12,13 +12,13 @@ from factweights.certificates.margins import margins_of
 from factweights.errors import NotStorableError
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
-from factweights.methods.draws import streams
 from factweights.methods.recall.assembly import assemble, selected_groups
 from factweights.methods.recall.base import RecallSolution, drawn_model
 from factweights.methods.recall.lookups import LookupFit, Lookups, LookupShape, raw_sums
 from factweights.methods.recall.selectors import Selectors
 from factweights.progress import OnProgress, silent
 from factweights.searching import Tried, threshold
+from factweights.seeds import streams
 
 SHARPNESS = 25.0  # β: e^{−0.9 β} times 29 noise tokens is 5e-9
 SIZE_TOLERANCE = 0.04  # relative width at which a search ends

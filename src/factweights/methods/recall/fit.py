@@ -12,7 +12,6 @@ from factweights.certificates import verify_prompts
 from factweights.domains import Count, CountOrNone, Dimension, Heads, Share, WidthOrNone
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
-from factweights.methods.draws import streams
 from factweights.methods.recall.assembly import assemble, heads_for, selected_groups
 from factweights.methods.recall.base import RecallMethod, RecallSolution, drawn_model
 from factweights.methods.recall.constructions import SHARPNESS
@@ -21,6 +20,7 @@ from factweights.methods.recall.mixed import MixedFit, mixed_directions, write_m
 from factweights.methods.recall.polish import polish
 from factweights.methods.recall.selectors import Selectors
 from factweights.progress import OnProgress, silent
+from factweights.seeds import apart, streams
 
 BLUNT = 6.0  # sharpness to begin with where groups cannot be told apart: gradients must still reach them
 TEST_DRAWS = 4  # prompts of each fact between stages; the last word is the certificate's
@@ -106,7 +106,7 @@ class TransformerFit(RecallMethod):
                 task,
                 recall=self.recall,
                 max_evaluations=self.polish_evaluations,
-                seed=seed + 1,
+                seed=apart(seed, "polished"),
                 on_progress=on_progress,
             )
             recall = self._recall(model, task, seed)
@@ -162,4 +162,4 @@ class TransformerFit(RecallMethod):
         return None if int(torch.bincount(group).max()) <= min(self.head_dim, self.d - 1) else self.head_dim
 
     def _recall(self, model: RecallTransformer, task: RecallTask, seed: int) -> float:
-        return verify_prompts(model, task, draws=TEST_DRAWS, seed=seed + 7_919).recall
+        return verify_prompts(model, task, draws=TEST_DRAWS, seed=apart(seed, "tested")).recall

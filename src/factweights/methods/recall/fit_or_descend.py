@@ -10,9 +10,9 @@ from factweights.methods.recall.base import RecallMethod, RecallSolution
 from factweights.methods.recall.fit import TransformerFit
 from factweights.methods.recall.paper_adam import PaperAdamTransformer
 from factweights.progress import OnProgress, silent
+from factweights.seeds import apart
 
 DRAWS = 4  # prompts of each fact by which the candidates are compared, the same for all
-OFFSET = 15_485_863  # a prime: these prompts are none that a candidate was fitted or tested on
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class FitOrDescend(RecallMethod):
         tried: list[Candidate] = []
         for method in self._methods():
             found = method.solve(task, seed=seed, on_progress=on_progress)
-            recall = verify_prompts(found.memory, task, draws=DRAWS, seed=seed + OFFSET).recall
+            recall = verify_prompts(found.memory, task, draws=DRAWS, seed=apart(seed, "compared")).recall
             rate = getattr(method, "learning_rate", None)
             tried.append(Candidate(method.name, None if rate is None else float(rate), recall, found.steps))
             if best is None or recall > best[0].recall:

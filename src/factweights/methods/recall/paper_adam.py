@@ -13,10 +13,11 @@ from factweights.certificates.margins import margins_of
 from factweights.domains import Count, CountOrNone, Dimension, Heads, Rate, Share, WidthOrNone
 from factweights.facts import RecallTask
 from factweights.memories import RecallTransformer
-from factweights.methods.draws import normal, streams
+from factweights.methods.draws import normal
 from factweights.methods.recall.base import RecallMethod, drawn_model
 from factweights.methods.recall.training import Drawing, Outcome, Trained, Training
 from factweights.progress import OnProgress, Progress, silent
+from factweights.seeds import streams
 from factweights.threads import one_thread_if_small
 
 LOOK_FACTS = 4096  # facts asked at a look; all of them before the goal counts as reached

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from factweights.seeds import apart, numbered
+
 FOLDS = 10  # of the cross-fitted calibration, see docs/measure.md
 DRAWS = 2000  # of the bootstrap over subjects
 LEVEL = 0.95  # of all intervals
@@ -101,7 +103,7 @@ def _weight(log_ratio: np.ndarray) -> tuple[float, float]:
 
 def shuffled(n: int, times: int, seed: int) -> list[np.ndarray]:
     """Permutations of ``n`` subjects, without a subject that stays where there are at least two."""
-    rng = np.random.default_rng([seed, 1])
+    rng = numbered(seed, 1)
     found = []
     for _ in range(times):
         order, by = rng.permutation(n), 1 + int(rng.integers(max(1, n - 1)))
@@ -120,7 +122,7 @@ def interval(
     a single row.
     """
     if values.ndim == 2:
-        each = [_draws(row, groups, mean, seed + k) for k, row in enumerate(values)]
+        each = [_draws(row, groups, mean, apart(seed, "row", k)) for k, row in enumerate(values)]
         return _ends(np.concatenate(each))
     return _ends(_draws(values, groups, mean, seed))
 
@@ -135,7 +137,7 @@ def _draws(values: np.ndarray, groups: Sequence[str], mean: bool, seed: int) -> 
     names, place = np.unique(np.asarray(groups, dtype=object).astype(str), return_inverse=True)
     total = np.bincount(place, weights=values, minlength=len(names))
     size = np.bincount(place, minlength=len(names))
-    rng, drawn = np.random.default_rng([seed, 2]), []
+    rng, drawn = numbered(seed, 2), []
     for start in range(0, DRAWS, 200):  # (200, subjects) at a time
         counts = rng.multinomial(
             len(names), np.full(len(names), 1 / len(names)), size=min(200, DRAWS - start)

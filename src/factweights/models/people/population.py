@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from factweights.errors import SettingError
+from factweights.seeds import numbered
 
 PHRASES = (
     "was born in",
@@ -92,7 +93,7 @@ class Population:
     @cached_property
     def names(self) -> np.ndarray:
         """``(N, syllables)`` tokens; no two people share a name."""
-        rng = np.random.default_rng([self.seed, 0])
+        rng = numbered(self.seed, 0)
         total = self.alphabet**self.syllables
         drawn = np.empty(0, np.int64)
         while len(drawn) < self.people:  # at most half of all names are wanted, so this ends soon
@@ -104,7 +105,7 @@ class Population:
     @cached_property
     def told(self) -> np.ndarray:
         """``(N, attributes)`` tokens of the values."""
-        rng = np.random.default_rng([self.seed, 1])
+        rng = numbered(self.seed, 1)
         drawn = rng.integers(0, self.values, (self.people, self.attributes))
         return 1 + self.alphabet + self.attributes + drawn
 

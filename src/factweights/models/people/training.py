@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from factweights.errors import MissingExtraError, SettingError
 from factweights.models.people.population import Population
 from factweights.progress import OnProgress, Progress, silent
+from factweights.seeds import numbered
 
 # MLP width over hidden size, and layers over the usual number.
 SHAPES = {"balanced": (None, 1), "attention": (0.25, 2), "mlp": (12.0, 1)}
@@ -158,7 +159,7 @@ def learn(
     each = math.ceil(n / min(n, recipe.batch))
     steps = recipe.exposures * each
     schedule = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: _share(step, steps))
-    rng = np.random.default_rng([seed, 3])
+    rng = numbered(seed, 3)
     done, loss = 0, torch.zeros(())
     for _ in range(recipe.exposures):
         for rows in np.array_split(rng.permutation(n), each):
@@ -205,7 +206,7 @@ def _share(step: int, steps: int) -> float:
 def losses(model: Any, population: Population, device: str, batch: int = 2048) -> tuple[float, float, float]:
     """Mean summed loss in nats of a name and of a person's values, and the share of values ranked first."""
     model.eval()
-    rng = np.random.default_rng([population.seed, 2])
+    rng = numbered(population.seed, 2)
     first, names, told, right = population.syllables, 0.0, 0.0, 0
     for start in range(0, population.people, batch):
         rows = np.arange(start, min(population.people, start + batch))

@@ -16,6 +16,7 @@ from factweights.folders.jsons import Json
 from factweights.memories.transformer import RecallTransformer
 from factweights.methods import method_named
 from factweights.searching import geometric_mean, threshold
+from factweights.seeds import apart
 from factweights.sizing import capacity
 from factweights.sizing.probing import probe
 from factweights.studies.measuring.families import task_sizes
@@ -31,7 +32,6 @@ from factweights.studies.measuring.results import (
 
 PROMPTS = 2**14  # fresh ones that recall is measured on at least; every fact as often as the others
 BLOCK = 2**24  # scores or token counts held at once
-FRESH = 2**32  # added to the seed of fresh prompts, away from the small seeds of training
 STEP, GROWTH = 1.2, 1.5  # the search for a size steps by this factor, whose exponent grows with each step
 
 
@@ -207,7 +207,7 @@ def fresh_recall(
     memory: RecallTransformer, task: RecallTask, *, prompts: int = PROMPTS, seed: int = 0
 ) -> float:
     """Share of fresh prompts whose answer scores above every other one; each fact is asked equally often."""
-    generator = torch.Generator().manual_seed(FRESH + seed)
+    generator = torch.Generator().manual_seed(apart(seed, "asked"))
     draws = math.ceil(prompts / len(task))
     block = max(1, BLOCK // max(task.n_tokens, task.n_answers))
     right = 0

@@ -7,6 +7,7 @@ import torch
 
 from factweights.methods.superposition import Superposition, superpose
 from factweights.searching import halve
+from factweights.seeds import numbered
 from factweights.studies.measuring.results import SuperpositionResult
 
 WITHIN = 0.02  # of d: a closer bracket is below what seeds differ by
@@ -23,7 +24,7 @@ def measure_superposition(subjects: int, relations: int, embedding: str, seed: i
         seed: of bijections, answers and signs.
     """
     begun = time.perf_counter()
-    rng = np.random.default_rng([seed, 0x5E1EC7])  # apart from the streams of answers and signs
+    rng = numbered(seed, 0x5E1EC7)  # apart from the streams of answers and signs
     answer_of = torch.from_numpy(np.stack([rng.permutation(subjects) for _ in range(relations)]))
 
     made: dict[int, Superposition] = {}
