@@ -53,7 +53,7 @@ KEYS = {
     "width, seconds",
     "graft": "path, facts, efficacy, paraphrase, paraphrases, neighbourhood, same_subject, kl_mean, kl_p99, "
     "kl_max, argmax_equal, kl_tokens, kl_unnamed_max, parameters_added, parameters_before, bits, "
-    "bits_per_added_parameter, map_bits, map_bits_per_added_parameter, rounding, "
+    "bits_per_added_parameter, map_bits, map_bits_per_added_parameter, rounding, exactness, "
     "min_margin, n_missed, missed, asked, nested, separation, dtype, "
     "transformers, seconds_writing, seconds",
     "doctor": "factweights, python, machine, torch, threads, processor, cuda, numpy, scipy, extras",
