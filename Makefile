@@ -27,7 +27,7 @@ demo: .venv/.ready ## store the example table, recall and verify it, redraw one 
 test: .venv/.ready ## run the tests on two workers
 	$(BIN)/pytest -n 2
 
-FAST := table table_readers theory limits associations recall_task verify rounding prompt_rounding
+FAST := weighted tail_average superposition table table_readers theory limits associations recall_task verify rounding prompt_rounding
 MEASURED := errors theory facts certificates
 
 coverage: .venv/.ready ## lines of errors, theory, facts and certificates that fast tests run; fails below the floor
