@@ -38,6 +38,46 @@ def as_trie(answers: Sequence[Sequence[int]]) -> int:
     return neurons
 
 
+def said_by_facts(answers: Sequence[Sequence[int]]) -> tuple[int, int]:
+    """Neurons if a fact says its first token and a common beginning is one neuron; numbers that this takes.
+
+    A group of answers is one test of leading signs where its numbers fill a block 2^k j … 2^k (j + 1).
+    """
+    ids = {tuple(a) for a in answers}
+    neurons = len({a[: place + 1] for a in ids for place in range(1, len(a))})
+
+    def padded(group: set[tuple[int, ...]], depth: int) -> int:
+        if len(group) == 1:
+            return 1
+        parts: dict[int | None, set[tuple[int, ...]]] = {}
+        for a in group:
+            parts.setdefault(a[depth] if depth < len(a) else None, set()).add(a)
+        total = sum(padded(part, depth + 1) for part in parts.values())
+        return total if depth == 0 or len(parts) == 1 else 1 << (total - 1).bit_length()
+
+    return neurons, padded(ids, 0)
+
+
+def conflicts(answers: Sequence[Sequence[int]]) -> set[tuple[int, int]]:
+    """Places that cannot share a coordinate: the same token stands before them and another one is due."""
+    return {
+        (i, j)
+        for a in answers
+        for j in range(1, len(a))
+        for i in range(1, j)
+        if a[i - 1] == a[j - 1] and a[i] != a[j]
+    }
+
+
+def classes(pairs: set[tuple[int, int]], places: int) -> int:
+    """Coordinates that are enough for the places behind the first, taken greedily."""
+    taken: dict[int, int] = {}
+    for place in range(1, places):
+        near = {taken[i] for i, j in pairs if j == place}
+        taken[place] = next(c for c in range(places) if c not in near)
+    return 1 + max(taken.values(), default=-1)
+
+
 def main() -> None:
     """A few lines for each table."""
     parser = argparse.ArgumentParser()
@@ -60,6 +100,13 @@ def main() -> None:
         share = added(arch, space, depth) / before
         print(f"  {front}, {back}, {len(space.private)} coordinates: {share:+.1%} parameters")
         print(f"  neurons of a layer: {arch.mlp + depth.width:,}")
+        neurons, numbers = said_by_facts(written.answers.ids)
+        pairs = conflicts(written.answers.ids)
+        enough = classes(pairs, len(needs.places))
+        print(f"  first tokens by facts, beginnings shared: {neurons:,} neurons, {numbers:,} numbers")
+        print(
+            f"  {len(pairs)} pairs of places repeat a token; {enough} coordinates are enough for the places"
+        )
 
 
 if __name__ == "__main__":

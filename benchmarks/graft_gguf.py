@@ -16,13 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
-
 from factweights.models import seam
 from factweights.models.graft import folder as folders
 from factweights.models.graft.changing import asked_of
 from factweights.models.graft.prompts import PROSE
-from factweights.models.seam import LanguageModel
+from factweights.models.graft.scoring import answers
 
 LONGEST = 24  # tokens asked for
 OTHER = (
@@ -58,16 +56,6 @@ def spoken(model: Path, prompts: list[str], cache: str) -> list[str]:
     return said
 
 
-def plainly(lm: LanguageModel, prompts: list[str]) -> list[str]:
-    """Greedy continuations by transformers."""
-    said = []
-    for prompt in prompts:
-        ids = torch.tensor(lm.encode([prompt]))
-        out = lm.model.generate(ids, max_new_tokens=LONGEST, do_sample=False, pad_token_id=0)
-        said.append(lm.decode(out[0, ids.shape[1] :].tolist()))
-    return said
-
-
 def main() -> None:
     """One line of JSON."""
     parser = argparse.ArgumentParser()
@@ -82,7 +70,7 @@ def main() -> None:
     prompts = [wordings.of(r)[0].replace("{subject}", s) for s, r, _ in table]
     others = [*OTHER, *(text[:120].rsplit(" ", 1)[0] for text in PROSE)]
     lm = seam.load(given.folder, dtype="float32")
-    ours = plainly(lm, [*prompts, *others])
+    ours = [g.text for g in answers(lm, [*prompts, *others], LONGEST)]
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "graft.gguf"

@@ -53,6 +53,11 @@ def edit_facts(
             f"row {min(own)} gets a value without a name, but these facts have names; give it as values= "
             "with value_names=, and its number in replace="
         )
+    if facts.weights is not None:
+        raise FactsError(
+            "these facts have weights, which say nothing of facts that come or go; edit them without "
+            "(dataclasses.replace(facts, weights=None)) and weigh the result"
+        )
     parts = [] if values is None else [values]
     all_values = _joined("values", facts.values, [*parts, *(v[None] for v in own.values())])
     first_own = len(all_values) - len(own)

@@ -5,9 +5,10 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextvars import ContextVar
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from factweights.certificates import verify
+from factweights.certificates import noise_recall, verify
 from factweights.domains import Seed, check_settings, checked
 from factweights.errors import RecallWarning, SettingError, ShapeError, WrongTypeError
 from factweights.facts import Associations
@@ -29,6 +30,23 @@ def expecting_misses() -> Iterator[None]:
         _misses_are_news.reset(token)
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """What came of asking a method to store facts.
+
+    Attributes:
+        recall: share of the facts that count as stored.
+        met: whether all else that the settings ask for is met.
+        refuted: whether it is proved that no memory of this kind stores all of them.
+        margin_bound: an upper bound of the margin of every such memory, where there is one.
+    """
+
+    recall: float
+    met: bool
+    refuted: bool
+    margin_bound: float | None
+
+
 class Method(ABC, Generic[M]):
     """A way of writing facts into weights. Subclasses are frozen dataclasses of settings, all final.
 
@@ -38,12 +56,14 @@ class Method(ABC, Generic[M]):
     Attributes:
         name: what the command line calls it.
         reference: the paper behind it, as it is cited.
+        refutes: whether it can prove that no memory of its kind stores all the facts.
         warm_starts: whether ``store`` takes ``start=``, a memory of nearly the same facts to begin from.
     """
 
     name: ClassVar[str]
     reference: ClassVar[str]
     warm_starts: ClassVar[bool] = False
+    refutes: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_settings(self, self.name)
@@ -127,10 +147,23 @@ class Method(ABC, Generic[M]):
         """By how much ``memory`` misses what the settings ask for besides recall; empty where all is met."""
         return {}
 
+    def attempt(self, facts: Associations, *, noise: float = 0.0, seed: int = 0) -> Attempt:
+        """Store ``facts`` and judge the memory on its real forward pass; misses are answers and no news.
+
+        Args:
+            facts: what to store.
+            noise: norm of the key noise under which recall is measured, and nothing else then asked.
+            seed: of the method and the noise.
+        """
+        with expecting_misses():
+            memory = self.store(facts, seed=seed)
+        found = verify(memory, facts)
+        recall = noise_recall(memory, facts, noise, seed=seed) if noise else found.recall
+        met = noise > 0 or not self.unmet(memory, facts, seed=seed)
+        return Attempt(recall, met, found.refuted, found.margin_bound)
+
     def settings(self) -> dict[str, Any]:
         """The settings, for records."""
-        from dataclasses import asdict
-
         return {"method": self.name, **asdict(self)}  # type: ignore[call-overload]
 
 

@@ -51,6 +51,7 @@ class ExactLinear(Method[LinearMemory]):
     name: ClassVar[str] = "exact-linear"
     reference: ClassVar[str] = "convex feasibility with Gordan certificates; docs/exact-linear.md"
     warm_starts: ClassVar[bool] = True
+    refutes: ClassVar[bool] = True
 
     def _store(
         self, facts: Associations, *, seed: int, start: Memory | None, on_progress: OnProgress

@@ -9,6 +9,7 @@ relation r random signs σ_r ∈ {±1}^d, and
 as σ_r ⊙ σ_r = 1. Signs are our choice of a selector, R d numbers for any facts; the paper's is a ReLU gate.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, get_args
@@ -131,7 +132,7 @@ def _relus(signs: Float[Tensor, "r d"], size: float) -> MLPMemory:
     β is the power of two above the largest |x|, which costs the sums the fewest bits.
     """
     R, d = signs.shape
-    beta = 2.0 ** torch.tensor(size).log2().ceil().item()
+    beta = 2.0 ** math.frexp(size)[1]
     one, none = torch.eye(d, dtype=signs.dtype), signs.new_zeros(d, R)
     gate = beta * signs.T
     read = torch.cat([torch.cat(part, 1) for part in ((one, gate), (-one, gate), (one, none), (-one, none))])

@@ -8,11 +8,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from factweights import theory
-from factweights.certificates import Witness, averaged, bound_margins, least_tail_margins, tail_margins
+from factweights.certificates import (
+    Witness,
+    averaged,
+    bound_margins,
+    least_tail_margins,
+    margin_bound,
+    tail_margins,
+)
 from factweights.domains import Count, OpenShare
+from factweights.errors import SettingError
 from factweights.facts import Associations
 from factweights.memories import LinearMemory, Memory
-from factweights.methods.base import Method, check_facts
+from factweights.methods.base import Attempt, Method, check_facts
 from factweights.methods.lbfgs import minimise
 from factweights.methods.whiten import Whitened
 from factweights.progress import OnProgress, Progress, silent
@@ -164,6 +172,7 @@ class TailAverage(Method[LinearMemory]):
     tolerance: OpenShare = 1e-6
     max_evaluations: Count = 1000
 
+    refutes: ClassVar[bool] = True
     name: ClassVar[str] = "tail-average"
     reference: ClassVar[str] = "tail-average margin after arXiv 2605.05189, with Gordan certificates"
 
@@ -182,6 +191,21 @@ class TailAverage(Method[LinearMemory]):
         check_facts(facts)
         with one_thread_if_small(len(facts) * facts.n_outputs):
             return _Solve(self, facts, on_progress).run()
+
+    def attempt(self, facts: Associations, *, noise: float = 0.0, seed: int = 0) -> Attempt:
+        """Recall here is the share of facts with a tail-average margin above 0.
+
+        Raises:
+            SettingError: ``noise`` above 0, under which such margins are not asked.
+        """
+        if noise:
+            raise SettingError(
+                f"{self.name} is not asked under key noise; leave noise out", fields=("noise",)
+            )
+        found = self.solve(facts)
+        recall = float((tail_margins(found.memory, facts, self.share) > 0).double().mean())
+        bound = None if found.witness is None else margin_bound(facts, found.witness)
+        return Attempt(recall, True, found.storable is False, bound)
 
     def unmet(self, memory: Memory, facts: Associations, *, seed: int = 0) -> dict[str, float]:
         """By how much the smallest tail-average margin lies below 0; empty where all are above it."""

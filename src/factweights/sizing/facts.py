@@ -10,7 +10,7 @@ from typing import Any
 from factweights.domains import Dimension, Norm, Outputs, PositiveTolerance, Seeds, Share, checked
 from factweights.facts import Associations
 from factweights.facts.embeddings import Kind
-from factweights.methods import ExactLinear, Method, TailAverage, as_method
+from factweights.methods import Method, as_method
 from factweights.progress import OnProgress, Progress, silent
 from factweights.searching import Tried, threshold
 from factweights.sizing.probing import probe, seed_list
@@ -130,7 +130,7 @@ class _Search:
 
     def _refuted_from(self, n: int, most: int | None) -> int | None:
         """The smallest refuted size from ``n`` up; past undecided ones it looks a little further."""
-        if not isinstance(self.method, (ExactLinear, TailAverage)) or self.recall < 1 or self.noise:
+        if not self.method.refutes or self.recall < 1 or self.noise:
             return None
         for _ in range(UNDECIDED_STEPS):
             if most is not None and n > most:

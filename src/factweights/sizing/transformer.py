@@ -8,6 +8,7 @@ from factweights.certificates import verify_prompts
 from factweights.domains import Count, Seed, Share, checked
 from factweights.errors import NotStorableError, SettingError
 from factweights.facts import RecallTask
+from factweights.memories import RecallTransformer
 from factweights.methods.recall import AttentionMLP, Built, RecallMethod, RecallSolution, drawn_model
 from factweights.methods.recall.assembly import heads_for, selected_groups
 from factweights.methods.recall.constructions import smallest
@@ -101,51 +102,51 @@ def fewest_parameters(
     method = AttentionMLP() if method is None else method
     best: Built | None = None
     failed = ""
-    for head_dim in sorted(set(head_dims)):
-        least = _least_clean(task, replace(method, head_dim=head_dim), seed)
+    each = sorted(set(head_dims))
+    for i, head_dim in enumerate(each):
+        of_these = replace(method, head_dim=head_dim)
+        least = _least_clean(task, of_these, seed)
         for d in (least, math.ceil(WIDER * least)):
             try:
-                found = _narrowest(task, replace(method, head_dim=head_dim), d, best, seed)
+                found = _narrowest(task, replace(of_these, d=d), best, seed)
             except NotStorableError as why:
                 failed = str(why)
                 continue
-            if best is None or _size(found) < _size(best):
-                best = found
-            said = f"heads of {head_dim}, d = {d}: {_size(found):,} parameters"
-            on_progress(Progress(head_dims.index(head_dim) + 1, len(head_dims), said))
+            best = found  # a width is only tried where it has fewer parameters than the best
+            size = found.memory.n_parameters
+            on_progress(Progress(i, len(each), f"heads of {head_dim}, d = {d}: {size:,} parameters"))
     if best is None:
         raise NotStorableError(f"no shape of attention-mlp holds the task: {failed}")
     return best
 
 
-def _size(built: Built) -> int:
-    return sum(p.numel() for p in built.memory.parameters())
+def _empty(task: RecallTask, method: AttentionMLP, width: int, seed: int) -> RecallTransformer:
+    """The transformer of this shape before anything is written."""
+    heads = method.heads or heads_for(task, method.head_dim)
+    d, head_dim = method.d or 1, method.head_dim
+    return drawn_model(task, d=d, heads=heads, head_dim=head_dim, width=width, seed=seed, mlp=method.mlp)
 
 
 def _least_clean(task: RecallTask, method: AttentionMLP, seed: int) -> int:
     """The smallest d at which each head can tell its group from all other tokens."""
-    heads = method.heads or heads_for(task, method.head_dim)
 
     def clean(d: int) -> bool:
-        model = drawn_model(task, d=d, heads=heads, head_dim=method.head_dim, width=1, seed=seed)
-        return selected_groups(task, model.embeddings.double(), heads, seed, GROUPINGS)[1].clean
+        model = _empty(task, replace(method, d=d), 0, seed)
+        return selected_groups(task, model.embeddings.double(), model.heads, seed, GROUPINGS)[1].clean
 
     tokens = task.n_subjects + task.n_relations
     guess = max(method.head_dim + 1, round(tokens**0.5 * 2))  # near what 16 to 500 tokens came to
     return threshold(clean, guess, TOLERANCE, least=method.head_dim + 1, most=MOST)[1]
 
 
-def _narrowest(task: RecallTask, method: AttentionMLP, d: int, best: Built | None, seed: int) -> Built:
+def _narrowest(task: RecallTask, method: AttentionMLP, best: Built | None, seed: int) -> Built:
     """At this d the least width that recalls every fact in every prompt and beats the best so far."""
-    heads = method.heads or heads_for(task, method.head_dim)
-    most = MOST
-    if best is not None:
-        left = _size(best) - 1 - 4 * heads * method.head_dim * d
-        most = min(most, left // (2 * d + 1))
+    none, one = (_empty(task, method, width, seed).n_parameters for width in (0, 1))
+    most = MOST if best is None else (best.memory.n_parameters - 1 - none) // (one - none)
     if most < 1:
-        raise NotStorableError(f"attention alone has more parameters than the best so far at d = {d}")
+        raise NotStorableError(f"attention alone has more parameters than the best so far at d = {method.d}")
 
     def at(width: int) -> Built:
-        return replace(method, d=d, width=width).solve(task, seed=seed)
+        return replace(method, width=width).solve(task, seed=seed)
 
-    return smallest("width", at, math.ceil(len(task) / d), 1, most)
+    return smallest("width", at, math.ceil(len(task) / (method.d or 1)), 1, min(most, MOST))

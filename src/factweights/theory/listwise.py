@@ -48,8 +48,8 @@ def tail_average_capacity(d_in: int, d_out: int, share: float, outputs: int | No
     """Largest N with a tail-average margin above 0 for every fact: d_in d_out / E[(κ_r − G)₊²].
 
     It is a limit: M and d large, r fixed. The scores of a fact's competitors are taken for normal whatever W
-    does to a few of them, so it is low where r (M − 1) is small; measured medians lie 2 % below it (r = ½) to
-    20 % above it (r = 0.05) at d = 32 and within 10 % at d = 64 for r from 0.1 (docs/lab-log.md).
+    does to a few of them, so it is low where r (M − 1) is small: certified capacities lie 3 % (r = ½) to
+    20 % (r = 0.05) above it at d = 32, and 1 to 6 % at d = 64 (docs/lab-log.md).
 
     Args:
         d_in, d_out: dimensions of keys and values.

@@ -4,10 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from factweights.errors import LawError
+from factweights.searching import threshold
 from factweights.theory.checks import at_least, between
 from factweights.theory.linear import linear_capacity
 
 MOST = 1 << 24  # facts up to which a capacity is looked for
+TOLERANCE = 1e-4  # relative width at which the search ends
 
 
 def power_law(n_facts: int, exponent: float) -> NDArray[np.float64]:
@@ -67,19 +69,17 @@ def weighted_capacity(
         SettingError: as there, or a recall outside (0, 1].
     """
     between("recall", recall, 0, 1)
-    low = max(2, int(linear_capacity(d_in, d_out, outputs)))
+    stored = max(2, int(linear_capacity(d_in, d_out, outputs)))
     if recall == 1:
-        return float(low)
-    high = low
-    while weighted_recall(high, d_in, d_out, exponent, outputs) >= recall:
-        low, high = high, 2 * high
-        if high > MOST:
-            raise LawError(
-                f"a recall of {recall:g} is the law's for any number of facts asked with exponent "
-                f"{exponent:g}; give a smaller exponent or a larger recall"
-            )
-    while high - low > max(1, 1e-4 * low):
-        middle = (low + high) // 2
-        fits = weighted_recall(middle, d_in, d_out, exponent, outputs) >= recall
-        low, high = (middle, high) if fits else (low, middle)
-    return float(low)
+        return float(stored)
+
+    def missed(n: int) -> bool:
+        return weighted_recall(n, d_in, d_out, exponent, outputs) < recall
+
+    found = threshold(missed, stored, TOLERANCE, least=2, most=MOST)[0]
+    if found == MOST:
+        raise LawError(
+            f"a recall of {recall:g} is the law's for any number of facts asked with exponent "
+            f"{exponent:g}; give a smaller exponent or a larger recall"
+        )
+    return float(found)

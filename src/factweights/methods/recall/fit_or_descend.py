@@ -1,5 +1,6 @@
 """The fit where it holds the facts, else whichever is better: the fit or the paper's recipe."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -79,43 +80,32 @@ class FitOrDescend(RecallMethod):
 
     def solve(self, task: RecallTask, *, seed: int = 0, on_progress: OnProgress = silent) -> Chosen:
         """Fit ``task``; descend where that falls short."""
-        best: tuple[Candidate, RecallSolution] | None = None
-        tried: list[Candidate] = []
-        for method in self._methods():
+        tried: list[tuple[Candidate, RecallSolution]] = []
+        for rate, method in self._ways():
             found = method.solve(task, seed=seed, on_progress=on_progress)
-            recall = verify_prompts(found.memory, task, draws=DRAWS, seed=apart(seed, "compared")).recall
-            rate = getattr(method, "learning_rate", None)
-            tried.append(Candidate(method.name, None if rate is None else float(rate), recall, found.steps))
-            if best is None or recall > best[0].recall:
-                best = tried[-1], found
+            judged = apart(seed, "compared")
+            recall = verify_prompts(found.memory, task, draws=DRAWS, seed=judged).recall
+            tried.append((Candidate(method.name, rate, recall, found.steps), found))
             if recall >= self.recall:
                 break
-        if best is None:
-            raise AssertionError("the fit is always tried")
-        return Chosen(best[1].memory, sum(c.steps for c in tried), best[0].recall, tuple(tried))
+        best, solution = max(tried, key=lambda way: way[0].recall)  # the first of equals
+        candidates = tuple(candidate for candidate, _ in tried)
+        return Chosen(solution.memory, sum(c.steps for c in candidates), best.recall, candidates)
 
-    def _methods(self) -> list[RecallMethod]:
-        d, heads, head_dim, width = self.d, self.heads, self.head_dim, self.width
-        fit = TransformerFit(
-            d,
-            heads,
-            head_dim,
-            width,
-            recall=self.recall,
-            max_evaluations=self.max_evaluations,
-            polish_evaluations=self.polish_evaluations,
-        )
-        descents = [
-            PaperAdamTransformer(
-                d,
-                heads,
-                head_dim,
-                width,
-                learning_rate=rate,
-                steps=self.steps,
-                batch=self.batch,
+    def _ways(self) -> Iterator[tuple[float | None, RecallMethod]]:
+        """The fit, then the recipe at each rate."""
+        sizes = (self.d, self.heads, self.head_dim, self.width)
+        yield (
+            None,
+            TransformerFit(
+                *sizes,
                 recall=self.recall,
+                max_evaluations=self.max_evaluations,
+                polish_evaluations=self.polish_evaluations,
+            ),
+        )
+        for rate in self.rates:
+            recipe = PaperAdamTransformer(
+                *sizes, learning_rate=rate, steps=self.steps, batch=self.batch, recall=self.recall
             )
-            for rate in self.rates
-        ]
-        return [fit, *descents]
+            yield rate, recipe

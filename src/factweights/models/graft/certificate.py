@@ -13,10 +13,11 @@ import torch
 
 from factweights import theory
 from factweights.facts import FactTable
-from factweights.models.asking import batch_rows, by_length
+from factweights.models.asking import Generated, batch_rows, by_length
 from factweights.models.graft.answers import Answers
 from factweights.models.graft.prompts import PROSE, SYSTEM, chat, chosen
 from factweights.models.graft.scoring import Share, drift, recalled, share, unchanged
+from factweights.models.graft.scoring import answers as continuations
 from factweights.models.seam import LanguageModel, transformers
 from factweights.progress import OnProgress, Progress, silent
 from factweights.show import Shown
@@ -24,6 +25,7 @@ from factweights.show import Shown
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SAME = 8  # tokens of a continuation that are compared
 ASKED = 120  # prompts of paraphrase (each of three ways), of neighbours, of other relations
 TOKENS = 20_480  # of ordinary text
 MENTIONS = 5  # one piece of text in so many mentions subjects
@@ -343,13 +345,14 @@ def _compared(
     strangers = [s for s in STRANGERS if s not in known]
     about = [t.replace("{subject}", s) for ts in q.wordings.values() for t in ts for s in strangers]
     near_prompts = [about[i] for i in rng.permutation(len(about))[:ASKED]]
-    near = unchanged(lm, before, near_prompts, on_progress=on_progress)
     subjects = chosen(table.subjects, 60)
     other = [
         t.replace("{subject}", subjects[int(rng.integers(len(subjects)))]) for t in q.asides for _ in range(3)
     ]
     same_prompts = [other[i] for i in rng.permutation(len(other))[:ASKED]]
-    same = unchanged(lm, before, same_prompts, on_progress=on_progress)
+    asked = {"neighbourhood": near_prompts, "same_subject": same_prompts}
+    said, told = (_continued(m, asked, on_progress) for m in (lm, before))
+    near, same = (unchanged(said[name], told[name]) for name in asked)
     plain, named = ordinary_text(lm, q.texts, subjects, rng)
     found, _ = drift(lm, before, [*plain, *named], on_progress=on_progress)
     unnamed = (
@@ -358,7 +361,7 @@ def _compared(
     rounding, exactness = (
         (None, None)
         if lm.dtype == "float32"
-        else _from_exact((before, lm), before, near_prompts, same_prompts, plain, on_progress)
+        else _from_exact((before, told), (lm, said), asked, plain, on_progress)
     )
     return replace(
         c,
@@ -376,28 +379,31 @@ def _compared(
     )
 
 
+Said = dict[str, list[Generated]]
+
+
+def _continued(lm: LanguageModel, asked: Mapping[str, Sequence[str]], on_progress: OnProgress) -> Said:
+    """The first tokens that a model says behind each prompt."""
+    return {name: continuations(lm, prompts, SAME, on_progress) for name, prompts in asked.items()}
+
+
 def _from_exact(
-    models: tuple[LanguageModel, LanguageModel],
-    before: LanguageModel,
-    near: Sequence[str],
-    same: Sequence[str],
+    before: tuple[LanguageModel, Said],
+    after: tuple[LanguageModel, Said],
+    asked: Mapping[str, Sequence[str]],
     plain: Sequence[str],
     on_progress: OnProgress,
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """How far each of two models in 16 bits is from the model before in float32."""
-    exact = replace(before, model=copy.deepcopy(before.model).float())
-    some = plain[: max(1, len(plain) // 8)]
-    first, second = (
-        {
-            "neighbourhood": unchanged(m, exact, near, on_progress=on_progress).rate,
-            "same_subject": unchanged(m, exact, same, on_progress=on_progress).rate,
-            "kl_mean": found.kl_mean,
-            "argmax_equal": found.argmax_equal,
-        }
-        for m in models
-        for found in [drift(m, exact, some, on_progress=on_progress)[0]]
-    )
-    return first, second
+    """How far the model before and the graft, both in 16 bits, are from the model before in float32."""
+    exact = replace(before[0], model=copy.deepcopy(before[0].model).float())
+    right, some = _continued(exact, asked, on_progress), plain[: max(1, len(plain) // 8)]
+
+    def distance(lm: LanguageModel, said: Said) -> dict[str, float]:
+        found, _ = drift(lm, exact, some, on_progress=on_progress)
+        rates = {name: unchanged(said[name], right[name]).rate for name in asked}
+        return {**rates, "kl_mean": found.kl_mean, "argmax_equal": found.argmax_equal}
+
+    return distance(*before), distance(*after)
 
 
 def ordinary_text(

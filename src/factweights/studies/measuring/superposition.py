@@ -1,12 +1,13 @@
 """The least dimension at which superposed embeddings and a selector recall every fact."""
 
+import itertools
 import time
 
 import numpy as np
 import torch
 
 from factweights.methods.superposition import Superposition, superpose
-from factweights.searching import halve
+from factweights.searching import threshold
 from factweights.seeds import numbered
 from factweights.studies.measuring.results import SuperpositionResult
 
@@ -33,10 +34,7 @@ def measure_superposition(subjects: int, relations: int, embedding: str, seed: i
         made[d] = superpose(answer_of, d, embedding=embedding, seed=seed)
         return made[d].verify().n_missed == 0
 
-    low, high = 0, relations
-    while not recalled(high):
-        low, high = high, 2 * high
-    low, high = halve(recalled, low, high, WITHIN)
+    low, high = threshold(recalled, relations, WITHIN, factors=itertools.repeat(2.0))
     found = made[high].verify()
     relu = superpose(answer_of, high, embedding=embedding, selector="relu", seed=seed).verify()
     return {
