@@ -83,7 +83,8 @@ def fewest_parameters(
 
     Attention costs 4 H d_h d with H d_h about S + R, and the MLP 2 m d + m for the facts. For every size of a
     head the smallest d is found at which heads tell their groups from all other tokens, there the smallest
-    width that recalls every fact in every prompt, and the same for a d a little larger. Widths that could
+    width that recalls every fact in every prompt in exact arithmetic (what float32 leaves of its margin is
+    for ``verify_prompts`` to say), and the same for a d a little larger. Widths that could
     not be fewer parameters than the best so far are not tried. A search, no proof that fewer would not do.
 
     Args:
