@@ -6,6 +6,7 @@ import torch
 
 import factweights as fw
 from factweights import theory
+from factweights.editing.associations import edit_facts
 from factweights.errors import FactsError, LawError, SettingError, ShapeError
 
 FACTS = fw.Associations.spherical(40, 12, seed=1)
@@ -117,3 +118,10 @@ def test_shares_and_capacities_of_the_head():
         theory.power_law(0, 1.0)
     with pytest.raises(SettingError):
         theory.head_share(10, -1, 1.0)
+
+
+def test_weighted_facts_are_not_edited_without_a_word():
+    facts = FACTS.weighted(theory.power_law(40, 1.0))
+    with pytest.raises(FactsError, match="weigh the result"):
+        edit_facts(facts, remove=[0])
+    assert len(edit_facts(FACTS, remove=[0])) == 39
